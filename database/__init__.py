@@ -1,0 +1,1 @@
+"""Talking to a MySQL or MariaDB server: where it is, what it is, a connection."""

@@ -1,0 +1,193 @@
+"""A connection whose errors are evtrig's own.
+
+The driver's exceptions are translated here and nowhere else, by error number;
+texts differ between versions and languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import pymysql
+from pymysql.constants import CLIENT
+
+from ..errors import ConnectionLost, DatabaseError
+from .dsn import Dsn
+from .server import Server
+
+__all__ = ["RETRY", "Connection", "Row"]
+
+Row: TypeAlias = tuple[Any, ...]
+Arguments: TypeAlias = Sequence[object] | Mapping[str, object] | None
+
+# Server error numbers: dev.mysql.com/doc/mysql-errors, mariadb.com/kb
+# "MariaDB Error Codes"; 2000-2999 are the client library's.
+ACCESS_DENIED = 1045
+DATABASE_ACCESS_DENIED = 1044
+UNKNOWN_DATABASE = 1049
+NO_SUCH_TABLE = 1146
+TABLE_ACCESS_DENIED = 1142
+COLUMN_ACCESS_DENIED = 1143
+SPECIFIC_ACCESS_DENIED = 1227
+BINLOG_CREATE_ROUTINE = 1419
+LOCK_WAIT_TIMEOUT = 1205
+CANNOT_CONNECT = 2003
+AUTHENTICATION_PLUGIN = 2059
+
+#: The same statement may succeed if it is sent again: lock wait time-out,
+#: deadlock, query interrupted, execution time exceeded (MySQL, MariaDB).
+RETRY = frozenset({1205, 1213, 1317, 3024, 1969})
+
+#: The connection is of no more use: gone, refused for now, shut down, or the
+#: server has become read-only because a fail-over made another one the writer.
+LOST = frozenset(
+    {0, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 4031, 1129, 1040, 1203}
+    | {1290, 1836, 1792}
+)
+
+HINTS = {
+    ACCESS_DENIED: "Check the user and the password in the DSN; special characters"
+    " are percent-encoded (@ is %40).",
+    DATABASE_ACCESS_DENIED: "Ask for privileges on that schema, or connect as"
+    " another account.",
+    UNKNOWN_DATABASE: "Check the schema at the end of the DSN.",
+    CANNOT_CONNECT: "Check the host and the port in the DSN, that the server runs"
+    " and that a firewall lets you through.",
+    AUTHENTICATION_PLUGIN: "The account uses an authentication plugin that PyMySQL"
+    " does not have; give it mysql_native_password or caching_sha2_password.",
+    NO_SUCH_TABLE: "Run evtrig install first, with the same outbox: in the spec.",
+    TABLE_ACCESS_DENIED: "Grant the privilege the message names.",
+    COLUMN_ACCESS_DENIED: "Grant the privilege the message names.",
+    SPECIFIC_ACCESS_DENIED: "Grant the privilege the message names, or connect as an"
+    " account that has it.",
+    BINLOG_CREATE_ROUTINE: "Set log_bin_trust_function_creators = 1 (on RDS and"
+    " Aurora in the parameter group), or install as an account with SUPER.",
+    LOCK_WAIT_TIMEOUT: "An open transaction is in the way; run the command again"
+    " when it has ended.",
+}
+
+
+class Connection:
+    """An autocommit connection in utf8mb4, READ COMMITTED.
+
+    ``settings`` are session variables set on connecting; ``found_rows`` makes an
+    UPDATE count the rows it matched instead of those it changed. Time-outs are
+    seconds. Raises DatabaseError, or ConnectionLost where a new connection may
+    help, from every method.
+    """
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        *,
+        settings: Mapping[str, str | int] | None = None,
+        found_rows: bool = False,
+        connect_timeout: int = 10,
+        read_timeout: float | None = None,
+    ) -> None:
+        self.dsn = dsn
+        #: What the last statement gave to LAST_INSERT_ID(expression), or 0.
+        self.last_insert_id = 0
+        try:
+            self._driver = pymysql.connect(
+                host=dsn.host,
+                port=dsn.port,
+                user=dsn.user,
+                # PyMySQL would encode text as Latin-1.
+                password=dsn.password.encode(),
+                database=dsn.schema,
+                unix_socket=dsn.unix_socket,
+                charset="utf8mb4",
+                collation="utf8mb4_bin",
+                autocommit=True,
+                client_flag=CLIENT.FOUND_ROWS if found_rows else 0,
+                connect_timeout=connect_timeout,
+                read_timeout=read_timeout,
+                write_timeout=read_timeout,
+                ssl_ca=dsn.ssl_ca,
+                ssl_verify_cert=True if dsn.ssl_ca else None,
+                ssl_verify_identity=True if dsn.ssl_ca else None,
+                ssl_disabled=dsn.is_local and not dsn.ssl_ca,
+                program_name="evtrig",
+            )
+        except pymysql.MySQLError as error:
+            raise self._translate(error, "connect to") from None
+        except (OSError, RuntimeError, UnicodeError) as error:
+            # A CA file that cannot be read; a host name no resolver accepts.
+            raise DatabaseError(
+                f"cannot connect to {dsn}: {error}",
+                number=CANNOT_CONNECT,
+                hint=HINTS[CANNOT_CONNECT],
+            ) from None
+        try:
+            self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            if settings:
+                assignments = ", ".join(f"SESSION {name} = %s" for name in settings)
+                self.execute(f"SET {assignments}", tuple(settings.values()))
+            self.server = Server.parse(self.value("SELECT VERSION()"))
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, sql: str, arguments: Arguments = None) -> int:
+        """Run a statement; the number of affected rows."""
+        with self._driver.cursor() as cursor:
+            try:
+                affected = int(cursor.execute(sql, arguments))
+                self.last_insert_id = int(cursor.lastrowid or 0)
+                return affected
+            except pymysql.MySQLError as error:
+                raise self._translate(error, "use") from None
+
+    def rows(self, sql: str, arguments: Arguments = None) -> tuple[Row, ...]:
+        """All rows of a query."""
+        with self._driver.cursor() as cursor:
+            try:
+                cursor.execute(sql, arguments)
+                return tuple(cursor.fetchall())
+            except pymysql.MySQLError as error:
+                raise self._translate(error, "use") from None
+
+    def row(self, sql: str, arguments: Arguments = None) -> Row | None:
+        """The only row of a query, None if there is none."""
+        rows = self.rows(sql, arguments)
+        return rows[0] if rows else None
+
+    def value(self, sql: str, arguments: Arguments = None) -> Any:
+        """The first column of the only row, None if there is no row."""
+        row = self.row(sql, arguments)
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        """Close; a connection that is gone already is no error."""
+        try:
+            self._driver.close()
+        except pymysql.MySQLError:
+            # PyMySQL has no other way to say that it is closed already.
+            return
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _translate(self, error: pymysql.MySQLError, doing: str) -> DatabaseError:
+        number = error.args[0] if error.args else 0
+        if not isinstance(number, int):
+            number = 0
+        text = str(error.args[1]) if len(error.args) > 1 else ""
+        text = text or "the connection is closed"
+        kind = ConnectionLost if number in LOST else DatabaseError
+        return kind(
+            f"cannot {doing} {self.dsn}: {text} ({number})",
+            number=number,
+            hint=HINTS.get(number),
+        )

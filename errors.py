@@ -1,0 +1,107 @@
+"""Every error that evtrig raises on purpose.
+
+::
+
+    EvtrigError                exit code 1
+    ├── UsageError             exit code 2   a wrong option, DSN or sink URI
+    │   └── SpecError          exit code 2   a spec that cannot be understood
+    ├── DatabaseError          exit code 1   the server refused a statement
+    │   └── ConnectionLost     exit code 1   … or went away: reconnecting may help
+    ├── PreflightError         exit code 1   install would fail: nothing was changed
+    ├── SinkError              exit code 1   a sink that cannot be used at all
+    └── ServerNotFound         exit code 1   no server to run a demo or a test on
+
+The message says what is wrong and with which object; ``hint`` says what to do
+now. Neither ever holds the contents of a row, or a password. ``cli.py`` prints
+them, in one place.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConnectionLost",
+    "DatabaseError",
+    "EvtrigError",
+    "PreflightError",
+    "ServerNotFound",
+    "SinkError",
+    "SpecError",
+    "UsageError",
+]
+
+
+class EvtrigError(Exception):
+    """Something a user can cause and mend."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        #: What to do now, as a sentence or a command.
+        self.hint = hint
+
+
+class UsageError(EvtrigError):
+    """An option, a DSN or a sink URI that cannot be right."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec that cannot be understood, with the place in the file."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (path, line, column) if part is not None)
+        super().__init__(f"{place}: {message}", hint=hint)
+        self.path = path
+        #: Both count from 1; None where the whole file is meant.
+        self.line, self.column = line, column
+
+
+class DatabaseError(EvtrigError):
+    """The server refused a statement.
+
+    ``number`` is the server's error number (dev.mysql.com/doc, "Server Error
+    Message Reference"), or the client library's (2000-2999).
+    """
+
+    def __init__(self, message: str, *, number: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+
+
+class ConnectionLost(DatabaseError):
+    """The connection is gone; a new one may succeed."""
+
+
+class PreflightError(EvtrigError):
+    """What an install would run into, found before anything was changed."""
+
+    def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
+        #: Pairs of a problem and what to do about it.
+        self.problems = problems
+        if len(problems) == 1:
+            message, hint = problems[0]
+            super().__init__(message, hint=hint)
+        else:
+            lines = [f"{len(problems)} problems, nothing was changed"]
+            for problem, hint in problems:
+                lines += [f"  - {problem}", f"    → {hint}"]
+            super().__init__("\n".join(lines))
+
+
+class SinkError(EvtrigError):
+    """A sink that cannot take any event until somebody mends it."""
+
+
+class ServerNotFound(EvtrigError):
+    """No database server could be had for a demo or a test."""
