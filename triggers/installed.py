@@ -1,0 +1,132 @@
+"""What a database has of evtrig."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..database.connection import Connection
+from ..errors import DatabaseError
+from .privilege import Privileges, privileges_of
+from .spec import Account
+from .sql import qualified
+from .trigger import TriggerName
+
+__all__ = ["Installed", "InstalledTrigger", "inspect"]
+
+#: The relay's row in event_polling_state.
+RELAY = "default"
+
+#: What a trigger must have kept of the session that created it (render.SESSION).
+SQL_MODE = frozenset({"STRICT_TRANS_TABLES", "NO_ENGINE_SUBSTITUTION"})
+CHARACTER_SET = "utf8mb4"
+COLLATION = "utf8mb4_bin"
+
+
+@dataclass(frozen=True)
+class InstalledTrigger:
+    """One of evtrig's triggers, as information_schema has it."""
+
+    name: TriggerName
+    schema: str
+    table: str
+    #: From the label or BEGIN to END.
+    body: str
+    #: ``user@host``
+    definer: str
+    sql_mode: frozenset[str] = SQL_MODE
+    character_set: str = CHARACTER_SET
+    collation: str = COLLATION
+
+    @property
+    def token(self) -> str:
+        """What it expects of the next generation; empty if that was edited away."""
+        return self._find(rf"CAST\(@{self.name.next} AS BINARY\) = '(\w+)'") or ""
+
+    @property
+    def previous_token(self) -> str | None:
+        """What it tells the generation before; None if it was the first."""
+        return self._find(rf"SET @{self.name} = '(\w+)'")
+
+    def _find(self, pattern: str) -> str | None:
+        match = re.search(pattern, self.body)
+        return match[1] if match else None
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a database has of evtrig; by default nothing."""
+
+    triggers: tuple[InstalledTrigger, ...] = ()
+    has_outbox: bool = False
+    #: Tables in the outbox schema.
+    outbox_tables: frozenset[str] = frozenset()
+    #: Whether the relay's row is in event_polling_state.
+    has_relay: bool = False
+    #: Of the definer's account; None if there is no such account.
+    definer_privileges: Privileges | None = None
+
+
+TRIGGERS = """\
+SELECT trigger_name, trigger_schema, event_object_table, action_statement,
+       definer, sql_mode, character_set_client, collation_connection
+  FROM information_schema.triggers
+ WHERE trigger_name LIKE 'evtrig\\_%%'
+"""
+OUTBOX_TABLES = """\
+SELECT table_name FROM information_schema.tables WHERE table_schema = %s
+"""
+OUTBOX = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
+
+
+def inspect(
+    connection: Connection, *, outbox: str, definer: Account | None
+) -> Installed:
+    """What this database has of evtrig with this outbox."""
+    has_outbox = connection.value(OUTBOX, (outbox,)) is not None
+    tables = frozenset(row[0] for row in connection.rows(OUTBOX_TABLES, (outbox,)))
+    has_relay = False
+    if "event_polling_state" in tables:
+        state = qualified(outbox, "event_polling_state")
+        query = f"SELECT 1 FROM {state} WHERE name = %s"
+        has_relay = connection.value(query, (RELAY,)) is not None
+    return Installed(
+        triggers=tuple(_triggers(connection, outbox)),
+        has_outbox=has_outbox,
+        outbox_tables=tables,
+        has_relay=has_relay,
+        definer_privileges=_definer_privileges(connection, definer),
+    )
+
+
+def _triggers(connection: Connection, outbox: str) -> Iterable[InstalledTrigger]:
+    events = str(qualified(outbox, "events"))
+    for name, schema, table, body, *rest in connection.rows(TRIGGERS, ()):
+        parsed = TriggerName.parse(name)
+        if parsed is None or events not in body:
+            continue
+        owner, sql_mode, character_set, collation = rest
+        yield InstalledTrigger(
+            name=parsed,
+            schema=schema,
+            table=table,
+            body=body,
+            definer=owner,
+            sql_mode=frozenset(filter(None, sql_mode.split(","))),
+            character_set=character_set,
+            collation=collation,
+        )
+
+
+def _definer_privileges(
+    connection: Connection, definer: Account | None
+) -> Privileges | None:
+    if definer is None:
+        return None
+    try:
+        return privileges_of(connection, definer)
+    except DatabaseError:
+        # Only an account that may read the schema `mysql` is told. CREATE USER IF NOT
+        # EXISTS and GRANT do no harm if all is there already.
+        return None

@@ -1,0 +1,278 @@
+"""What has to change in a database so that it captures what the spec says.
+
+Pure: from what is wanted and what is installed to a list of steps. `generate`
+prints the plan for an empty database, `install` carries out the plan for a real
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..database.server import Server
+from .capture import Capture
+from .installed import (
+    CHARACTER_SET,
+    COLLATION,
+    RELAY,
+    SQL_MODE,
+    Installed,
+    InstalledTrigger,
+)
+from .privilege import Privileges
+from .render import (
+    default_token,
+    render_definer,
+    render_events,
+    render_polling_state,
+    render_trigger,
+)
+from .spec import Account
+from .sql import Sql, account, ident, literal, normalize, qualified
+from .trigger import OPERATIONS, TriggerName
+
+__all__ = ["Plan", "Step", "outbox_removal", "plan", "removal"]
+
+#: In the order in which they are dropped: what the triggers wrote to, first.
+OUTBOX_TABLES = ("events", "event_polling_state")
+
+Kind = Literal["outbox", "account", "grant", "trigger", "drop"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement, and what it is for."""
+
+    kind: Kind
+    #: Such as ``create trigger shop.evtrig_…``.
+    title: str
+    sql: Sql
+    #: The captured table it belongs to, as ``schema.table``.
+    source: str | None = None
+    #: Takes the step back if a later step of the same table fails.
+    undo: Sql | None = None
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether the statement holds semicolons."""
+        return self.kind == "trigger"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order in which they are safe."""
+
+    steps: tuple[Step, ...]
+    #: Worth knowing, but nothing that install changes.
+    notices: tuple[str, ...] = ()
+
+
+def plan(
+    captures: Sequence[Capture],
+    installed: Installed,
+    server: Server,
+    *,
+    outbox: str,
+    definer: Account | None,
+    new_token: Callable[[TriggerName], str] = default_token,
+) -> Plan:
+    """The steps from what is installed to what is to be captured."""
+    steps = [
+        *_outbox_steps(installed, server, outbox),
+        *_definer_steps(captures, installed, server, outbox, definer),
+    ]
+    for capture in captures:
+        steps += _trigger_steps(capture, installed, server, new_token)
+    return Plan(tuple(steps), tuple(_notices(captures, installed)))
+
+
+def removal(installed: Installed) -> Plan:
+    """The steps that end all capture; the outbox and its events stay.
+
+    The oldest generation goes first: a newer one is whole without it.
+    """
+    triggers = sorted(installed.triggers, key=lambda t: t.name.generation)
+    return Plan(tuple(_drop(trigger) for trigger in triggers))
+
+
+def outbox_removal(installed: Installed, outbox: str) -> Plan:
+    """The steps that drop the outbox, and its schema if nothing else is in it."""
+    ours = [name for name in OUTBOX_TABLES if name in installed.outbox_tables]
+    steps = [
+        Step(
+            "drop",
+            f"drop table {outbox}.{name}",
+            Sql(f"DROP TABLE IF EXISTS {qualified(outbox, name)}"),
+        )
+        for name in ours
+    ]
+    if installed.has_outbox and not installed.outbox_tables - set(OUTBOX_TABLES):
+        drop = Sql(f"DROP SCHEMA IF EXISTS {ident(outbox)}")
+        steps.append(Step("drop", f"drop schema {outbox}", drop))
+    return Plan(tuple(steps))
+
+
+def _outbox_steps(installed: Installed, server: Server, outbox: str) -> list[Step]:
+    steps = []
+    if not installed.has_outbox:
+        create = f"CREATE SCHEMA IF NOT EXISTS {ident(outbox)}"
+        create += " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        steps.append(Step("outbox", f"create schema {outbox}", Sql(create)))
+    if "events" not in installed.outbox_tables:
+        events = render_events(outbox, server)
+        steps.append(Step("outbox", f"create table {outbox}.events", events))
+    if "event_polling_state" not in installed.outbox_tables:
+        state = render_polling_state(outbox, server)
+        steps.append(
+            Step("outbox", f"create table {outbox}.event_polling_state", state)
+        )
+    if not installed.has_relay:
+        state = qualified(outbox, "event_polling_state")
+        insert = f"INSERT IGNORE INTO {state} (`name`) VALUES ({literal(RELAY)})"
+        steps.append(
+            Step(
+                "outbox", f"add the relay to {outbox}.event_polling_state", Sql(insert)
+            )
+        )
+    return steps
+
+
+def _definer_steps(
+    captures: Sequence[Capture],
+    installed: Installed,
+    server: Server,
+    outbox: str,
+    definer: Account | None,
+) -> list[Step]:
+    """The account and its grants: all of them before the first trigger.
+
+    A trigger whose definer is missing or may not write makes every write fail.
+    """
+    if definer is None:
+        return []
+    steps = []
+    privileges = installed.definer_privileges
+    if privileges is None:
+        steps.append(
+            Step(
+                "account", f"create account {definer}", render_definer(definer, server)
+            )
+        )
+        privileges = Privileges()
+    wanted = [("INSERT", outbox, "events")]
+    for capture in captures:
+        for privilege in ("SELECT", "TRIGGER"):
+            wanted.append((privilege, capture.schema, capture.table))
+    missing: dict[tuple[str, str], list[str]] = {}
+    for privilege, schema, table in wanted:
+        if not privileges.allow(privilege, schema, table):
+            missing.setdefault((schema, table), []).append(privilege)
+    to = account(definer.user, definer.host)
+    for (schema, table), names in missing.items():
+        listed = ", ".join(names)
+        grant = Sql(f"GRANT {listed} ON {qualified(schema, table)} TO {to}")
+        title = f"grant {listed.lower()} on {schema}.{table} to {definer}"
+        steps.append(Step("grant", title, grant))
+    return steps
+
+
+def _trigger_steps(
+    capture: Capture,
+    installed: Installed,
+    server: Server,
+    new_token: Callable[[TriggerName], str],
+) -> list[Step]:
+    """Create first, drop last: never a moment in which a change goes unrecorded."""
+    create, drop = [], []
+    for operation in OPERATIONS:
+        first = TriggerName.of(capture.schema, capture.table, operation)
+        generations = sorted(
+            (t for t in installed.triggers if _is_of(t, first, capture.schema)),
+            key=lambda trigger: trigger.name.generation,
+        )
+        newest = generations[-1] if generations else None
+        obsolete = generations
+        if operation in capture.operations:
+            if newest and _is_current(newest, capture, server):
+                obsolete = generations[:-1]
+            else:
+                name = newest.name.next if newest else first
+                create.append(_create(capture, name, server, newest, new_token))
+        drop += [_drop(trigger) for trigger in obsolete]
+    return create + drop
+
+
+def _is_of(trigger: InstalledTrigger, first: TriggerName, schema: str) -> bool:
+    name = trigger.name
+    return (
+        trigger.schema == schema
+        and name.table == first.table
+        and name.operation == first.operation
+    )
+
+
+def _is_current(trigger: InstalledTrigger, capture: Capture, server: Server) -> bool:
+    wanted = render_trigger(
+        capture,
+        trigger.name,
+        server,
+        token=trigger.token,
+        previous=trigger.name,
+        previous_token=trigger.previous_token,
+    )
+    # information_schema has what comes after FOR EACH ROW, without the order.
+    body = wanted[wanted.index("capture: BEGIN") :]
+    return (
+        normalize(trigger.body) == normalize(body)
+        and (capture.definer is None or trigger.definer == str(capture.definer))
+        and trigger.sql_mode == SQL_MODE
+        and trigger.character_set == CHARACTER_SET
+        and trigger.collation == COLLATION
+    )
+
+
+def _create(
+    capture: Capture,
+    name: TriggerName,
+    server: Server,
+    previous: InstalledTrigger | None,
+    new_token: Callable[[TriggerName], str],
+) -> Step:
+    trigger = render_trigger(
+        capture,
+        name,
+        server,
+        token=new_token(name),
+        previous=previous.name if previous else None,
+        previous_token=previous.token if previous else None,
+    )
+    # With an older generation there, the newer one may stay whatever happens: that is
+    # what the marks are for. Dropping it would leave marks behind for the older one.
+    undo = None if previous else _drop_sql(capture.schema, name)
+    title = f"create trigger {capture.schema}.{name} after {name.operation}"
+    title += f" on {capture.table}"
+    return Step("trigger", title, trigger, capture.source, undo)
+
+
+def _drop(trigger: InstalledTrigger) -> Step:
+    return Step(
+        "drop",
+        f"drop trigger {trigger.schema}.{trigger.name}",
+        _drop_sql(trigger.schema, trigger.name),
+        f"{trigger.schema}.{trigger.table}",
+    )
+
+
+def _drop_sql(schema: str, name: TriggerName) -> Sql:
+    return Sql(f"DROP TRIGGER IF EXISTS {qualified(schema, str(name))}")
+
+
+def _notices(captures: Sequence[Capture], installed: Installed) -> list[str]:
+    wanted = {capture.source for capture in captures}
+    there = {f"{trigger.schema}.{trigger.table}" for trigger in installed.triggers}
+    return [
+        f"{source} has triggers of evtrig but is not in the spec; they stay"
+        for source in sorted(there - wanted)
+    ]

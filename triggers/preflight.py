@@ -1,0 +1,173 @@
+"""What would stop an install half way, looked for before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..database.connection import Connection
+from ..errors import PreflightError
+from .capture import Capture, Problem
+from .installed import Installed
+from .plan import OUTBOX_TABLES, Plan
+from .privilege import Privileges, own_privileges
+from .spec import Account
+from .sql import account, ident, qualified
+from .trigger import TriggerName
+
+__all__ = ["preflight"]
+
+#: Makes the message about one privilege, of the privilege, the object and the reason.
+Lack = Callable[[str, str, str], Problem]
+
+
+def preflight(
+    connection: Connection,
+    plan: Plan,
+    captures: Sequence[Capture],
+    installed: Installed,
+    *,
+    outbox: str,
+    definer: Account | None,
+) -> None:
+    """Look for whatever would stop the plan half way.
+
+    Raises PreflightError with every problem found.
+    """
+    problems = list(_server_problems(connection))
+    problems += _name_problems(connection, captures, installed)
+    if plan.steps:
+        problems += _privilege_problems(
+            connection, plan, captures, installed, outbox=outbox, definer=definer
+        )
+    if problems:
+        raise PreflightError(tuple(problems))
+
+
+def _server_problems(connection: Connection) -> Iterable[Problem]:
+    read_only = connection.value("SELECT @@GLOBAL.read_only")
+    if read_only not in (0, "OFF", "NO_LOCK"):
+        yield (
+            f"{connection.dsn} is read-only",
+            "Connect to the primary (on Aurora: the cluster endpoint).",
+        )
+    log_bin, binlog_format = _binlog(connection)
+    if log_bin and binlog_format == "STATEMENT":
+        yield (
+            "binlog_format is STATEMENT: replicas would give events other ids",
+            "SET GLOBAL binlog_format = 'ROW', and reconnect the applications.",
+        )
+
+
+def _binlog(connection: Connection) -> tuple[bool, str]:
+    row = connection.row("SELECT @@GLOBAL.log_bin, @@GLOBAL.binlog_format")
+    assert row is not None
+    return bool(row[0]), str(row[1])
+
+
+def _name_problems(
+    connection: Connection, captures: Sequence[Capture], installed: Installed
+) -> Iterable[Problem]:
+    """Triggers of evtrig on another table than their name says: it was renamed."""
+    by_table = {
+        TriggerName.of(capture.schema, capture.table, "insert").table: capture
+        for capture in captures
+    }
+    captured = {capture.source for capture in captures}
+    for trigger in installed.triggers:
+        source = f"{trigger.schema}.{trigger.table}"
+        expected = by_table.get(trigger.name.table)
+        if expected is not None and expected.source == source:
+            continue
+        if expected is not None or source in captured:
+            name = qualified(trigger.schema, str(trigger.name))
+            yield (
+                f"trigger {trigger.name} on {source} was made for"
+                f" {expected.source if expected else 'another table'}:"
+                " the table has been renamed",
+                f"DROP TRIGGER {name}, then run evtrig install again.",
+            )
+
+
+def _privilege_problems(
+    connection: Connection,
+    plan: Plan,
+    captures: Sequence[Capture],
+    installed: Installed,
+    *,
+    outbox: str,
+    definer: Account | None,
+) -> Iterable[Problem]:
+    own = own_privileges(connection)
+    user = str(connection.value("SELECT CURRENT_USER()"))
+    me = account(*user.rsplit("@", 1))
+
+    def lack(privilege: str, on: str, why: str) -> Problem:
+        return (
+            f"{user} lacks the privilege {privilege} on {on} ({why})",
+            f"GRANT {privilege} ON {on} TO {me}",
+        )
+
+    if not installed.has_outbox or set(OUTBOX_TABLES) - installed.outbox_tables:
+        if not own.allow("CREATE", outbox):
+            yield lack("CREATE", f"{ident(outbox)}.*", "to create the outbox")
+    if not installed.has_relay:
+        for privilege in ("SELECT", "INSERT"):
+            if not own.allow(privilege, outbox, "event_polling_state"):
+                state = qualified(outbox, "event_polling_state")
+                yield lack(privilege, state, "to add the relay")
+    if any(step.kind == "account" for step in plan.steps):
+        if not own.allow("CREATE USER"):
+            yield lack("CREATE USER", "*.*", f"to create {definer}")
+    if any(step.kind == "grant" for step in plan.steps):
+        yield from _grant_option_problems(own, captures, outbox, lack)
+    triggers = [step for step in plan.steps if step.kind == "trigger"]
+    for capture in captures:
+        if own.allow("TRIGGER", capture.schema, capture.table):
+            continue
+        if any(step.source == capture.source for step in triggers):
+            table = qualified(capture.schema, capture.table)
+            yield lack("TRIGGER", table, "to create its triggers")
+    if triggers:
+        yield from _creator_problems(connection, own, user, definer, lack)
+
+
+def _grant_option_problems(
+    own: Privileges,
+    captures: Sequence[Capture],
+    outbox: str,
+    lack: Lack,
+) -> Iterable[Problem]:
+    tables = [(outbox, "events"), *((c.schema, c.table) for c in captures)]
+    for schema, table in tables:
+        if not own.allow("GRANT OPTION", schema, table):
+            on = qualified(schema, table)
+            yield lack("GRANT OPTION", on, "to grant it to the definer")
+
+
+def _creator_problems(
+    connection: Connection,
+    own: Privileges,
+    user: str,
+    definer: Account | None,
+    lack: Lack,
+) -> Iterable[Problem]:
+    server = connection.server
+    is_super = own.allow("SUPER")
+    log_bin, _ = _binlog(connection)
+    trusted = connection.value("SELECT @@GLOBAL.log_bin_trust_function_creators")
+    if log_bin and not trusted and not is_super:
+        yield (
+            "the binary log is on, and only an account with SUPER may create"
+            " triggers (1419)",
+            "SET GLOBAL log_bin_trust_function_creators = 1 (on RDS and Aurora in the"
+            " parameter group), or install as an account with SUPER.",
+        )
+    if definer is None or str(definer) == user or is_super:
+        return
+    # MySQL 8.2 split SET_USER_ID in two; MariaDB 10.5 took SET USER out of SUPER.
+    privilege = "SET USER" if server.is_mariadb else "SET_ANY_DEFINER"
+    if not server.is_mariadb and server.version < (8, 2):
+        privilege = "SET_USER_ID"
+    if not own.allow(privilege):
+        problem, grant = lack(privilege, "*.*", f"to make {definer} the owner")
+        yield problem, f"{grant}; or write `definer: current_user` in the spec."
