@@ -1,0 +1,33 @@
+"""One change event, as the relay handles it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["Event"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of the outbox with its envelope, which the database has built.
+
+    The relay passes ``body`` through without parsing it.
+    """
+
+    id: int
+    uid: int
+    #: Source and key of the row, in one text: what order is kept for.
+    key: str
+    #: The envelope, a JSON object.
+    body: str
+
+    @property
+    def name(self) -> str:
+        """The envelope's ``id``: the same every time the event is sent."""
+        return f"{self.id}-{self.uid:016x}"
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the body in UTF-8."""
+        return len(self.body.encode())

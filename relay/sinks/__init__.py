@@ -1,0 +1,69 @@
+"""Where events go, chosen by the scheme of a URI."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from ...errors import UsageError
+from .sink import Sink
+
+__all__ = ["SCHEMES", "open_sink"]
+
+
+def _stdout(rest: str) -> Sink:
+    from .ndjson import StdoutSink
+
+    if rest:
+        raise UsageError(
+            f"the sink stdout: takes nothing behind the colon, not {rest!r}",
+            hint="Write stdout:, or file:PATH for a file.",
+        )
+    return StdoutSink()
+
+
+def _file(rest: str) -> Sink:
+    from .ndjson import FileSink
+
+    return FileSink(rest)
+
+
+def _sqs(rest: str) -> Sink:
+    # boto3 takes a tenth of a second to import; only who uses it shall wait.
+    from .sqs import SqsSink
+
+    return SqsSink(rest)
+
+
+#: The schemes that evtrig brings, with what follows the colon.
+SCHEMES: dict[str, tuple[str, Callable[[str], Sink]]] = {
+    "stdout": ("", _stdout),
+    "file": ("PATH", _file),
+    "sqs": ("QUEUE_URL", _sqs),
+}
+#: Third parties add a scheme as an entry point of this group: a callable that takes
+#: what follows the colon and returns a Sink.
+GROUP = "evtrig.sinks"
+
+
+def open_sink(uri: str) -> Sink:
+    """The sink that a URI such as ``file:events.ndjson`` names, checked and open.
+
+    Raises UsageError for a URI that cannot be right, SinkError for a sink that
+    cannot be used.
+    """
+    scheme, colon, rest = uri.partition(":")
+    others = {point.name: point for point in entry_points(group=GROUP)}
+    if colon and scheme in SCHEMES:
+        return SCHEMES[scheme][1](rest)
+    if colon and scheme in others:
+        opener: Callable[[str], Sink] = others[scheme].load()
+        return opener(rest)
+    known = [f"{name}:{what}" for name, (what, _) in SCHEMES.items()]
+    known += [f"{name}:…" for name in others]
+    near = difflib.get_close_matches(scheme, [*SCHEMES, *others], 1)
+    hint = f"Did you mean {near[0]}:? " if near else ""
+    # What follows the colon is not repeated: it may hold credentials.
+    what = f"unknown scheme {scheme!r} in the sink URI" if colon else "no sink URI"
+    raise UsageError(what, hint=f"{hint}Sinks are {', '.join(known)}.")

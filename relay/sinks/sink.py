@@ -1,0 +1,67 @@
+"""What every sink is: somewhere that takes batches of events and says how it went."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..event import Event
+
+__all__ = ["ACKNOWLEDGED", "Limits", "Outcome", "Result", "Sink"]
+
+
+class Outcome(enum.Enum):
+    """How one event of a batch fared."""
+
+    #: The sink has it for good; it may be deleted.
+    ACKNOWLEDGED = "acknowledged"
+    #: It was not taken now, or nobody knows; the same bytes are sent again.
+    RETRY = "retry"
+    #: The sink will never take it as it is.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one event; ``reason`` never holds the event's contents."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+ACKNOWLEDGED = Result(Outcome.ACKNOWLEDGED)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call may carry."""
+
+    entries: int
+    #: Sum of the bodies, in UTF-8.
+    bytes: int
+    #: How many calls may run at the same time.
+    calls: int = 1
+
+
+class Sink(Protocol):
+    """Implemented by every module of this package, and by third parties."""
+
+    #: How the sink is called in messages.
+    name: str
+    limits: Limits
+    #: Whether a batch is one ordered write, all of it or nothing: then several events
+    #: of one key may share it.
+    in_order: bool
+
+    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+        """Send a batch; one result for each event, in the same order.
+
+        Called from several threads at once, up to ``limits.calls``. A call that
+        failed as a whole is a RETRY for each. Raises SinkError where no event can be
+        taken before somebody mends something: no such queue, no permission.
+        """
+
+    def close(self) -> None:
+        """Free what the sink holds; nothing is in flight."""

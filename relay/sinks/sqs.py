@@ -1,0 +1,259 @@
+"""``sqs:QUEUE_URL``: Amazon SQS, standard and FIFO queues.
+
+On a FIFO queue the message group is the key, so SQS keeps the order that the relay
+keeps; the deduplication id is the event's name, so an event that is sent again within
+five minutes is taken once. A standard queue keeps no order by itself: its consumers
+drop an event whose ``sequence`` is not above the last one they saw of the key.
+
+Limits are those of "Amazon SQS message quotas" and of SendMessageBatch in the SQS API
+reference, November 2026.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from ...errors import SinkError, UsageError
+from ..event import Event
+from .sink import ACKNOWLEDGED, Limits, Outcome, Result
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+__all__ = ["SqsSink"]
+
+ENTRIES = 10
+#: Of a message, and of all messages of a call together.
+BYTES = 1024 * 1024
+#: Calls at the same time. At 8 ms a call this is what one core of boto3 can send.
+CALLS = 16
+#: Of a message group id and a deduplication id.
+LONGEST_ID = 128
+
+#: Seconds; both well under the lease.
+CONNECT_TIMEOUT = 2
+READ_TIMEOUT = 4
+
+#: SQS takes what XML 1.0 can hold. The rest is written as JSON escapes, which every
+#: JSON reader turns back. Control characters are escaped in JSON already.
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+NOT_ID = re.compile(r"[^!-~]")
+
+#: Error codes that no repetition mends, with what does. Both the codes of the JSON
+#: protocol and those of the older query protocol.
+FATAL = {
+    "QueueDoesNotExist": "Check the queue's URL, account and region.",
+    "AWS.SimpleQueueService.NonExistentQueue": "Check the queue's URL, account and"
+    " region.",
+    "InvalidAddress": "Check the queue's URL, account and region.",
+    "AccessDenied": "Allow sqs:SendMessage and sqs:GetQueueAttributes on the queue.",
+    "AccessDeniedException": "Allow sqs:SendMessage and sqs:GetQueueAttributes on the"
+    " queue.",
+    "InvalidClientTokenId": "Check the AWS credentials.",
+    "UnrecognizedClientException": "Check the AWS credentials.",
+    "InvalidSecurity": "Check the AWS credentials.",
+    "SignatureDoesNotMatch": "Check the AWS credentials and this machine's clock.",
+    "MissingAuthenticationToken": "Check the AWS credentials.",
+    "KMS.AccessDeniedException": "Allow kms:GenerateDataKey and kms:Decrypt on the"
+    " queue's key.",
+    "KmsAccessDenied": "Allow kms:GenerateDataKey and kms:Decrypt on the queue's key.",
+    "KMS.DisabledException": "Enable the queue's KMS key.",
+    "KmsDisabled": "Enable the queue's KMS key.",
+    "KMS.NotFoundException": "The queue's KMS key is gone; choose another.",
+    "KmsNotFound": "The queue's KMS key is gone; choose another.",
+}
+#: One entry that SQS cannot take makes the whole call fail with one of these (on FIFO
+#: queues also for entries that a standard queue would report one by one).
+BAD_ENTRY = frozenset({
+    "InvalidMessageContents", "InvalidParameterValue", "MissingParameter",
+    "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
+    "InvalidAttributeValue", "InvalidParameterCombination",
+})  # fmt: skip
+
+
+class SqsSink:
+    """One queue. Raises UsageError for an impossible URL, SinkError for a queue that
+    cannot be used."""
+
+    in_order = False
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.path.strip("/"):
+            raise UsageError(
+                "the sink sqs: needs the URL of a queue",
+                hint="Write sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+            )
+        self.name = f"sqs:{url}"
+        self._url = url
+        self._is_fifo = url.endswith(".fifo")
+        self._client = client(url)
+        largest = int(self._attributes().get("MaximumMessageSize", BYTES))
+        self._largest = min(BYTES, largest)
+        self.limits = Limits(entries=ENTRIES, bytes=BYTES, calls=CALLS)
+
+    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+        results: dict[str, Result] = {}
+        entries: list[SendMessageBatchRequestEntryTypeDef] = []
+        for number, event in enumerate(events):
+            entry = self._entry(str(number), event)
+            size = len(entry["MessageBody"].encode())
+            if size > self._largest:
+                reason = f"{size} bytes, the queue takes {self._largest}"
+                results[entry["Id"]] = Result(Outcome.REFUSED, reason)
+            else:
+                entries.append(entry)
+        if entries:
+            results |= self._send(entries)
+        unknown = Result(Outcome.RETRY, "SQS did not mention the entry")
+        return [results.get(str(number), unknown) for number in range(len(events))]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _entry(self, number: str, event: Event) -> SendMessageBatchRequestEntryTypeDef:
+        entry: SendMessageBatchRequestEntryTypeDef = {
+            "Id": number,
+            "MessageBody": NOT_XML.sub(_escape, event.body),
+        }
+        if self._is_fifo:
+            entry["MessageGroupId"] = group_id(event.key)
+            entry["MessageDeduplicationId"] = event.name
+        return entry
+
+    def _send(
+        self, entries: Sequence[SendMessageBatchRequestEntryTypeDef]
+    ) -> dict[str, Result]:
+        try:
+            answer = self._client.send_message_batch(
+                QueueUrl=self._url, Entries=entries
+            )
+        except botocore.exceptions.ClientError as error:
+            code = _code(error)
+            if code in BAD_ENTRY:
+                return self._send_alone(entries, code)
+            if code in FATAL:
+                raise self._fatal(error) from None
+            return self._all(entries, Outcome.RETRY, code)
+        except botocore.exceptions.NoCredentialsError as error:
+            raise self._unusable(error) from None
+        except botocore.exceptions.BotoCoreError as error:
+            # Timed out or cut off: SQS may have taken the messages, or not.
+            return self._all(entries, Outcome.RETRY, type(error).__name__)
+        results = {done["Id"]: ACKNOWLEDGED for done in answer.get("Successful", [])}
+        for failed in answer.get("Failed", []):
+            outcome = Outcome.REFUSED if failed["SenderFault"] else Outcome.RETRY
+            results[failed["Id"]] = Result(outcome, failed["Code"])
+        return results
+
+    def _send_alone(
+        self, entries: Sequence[SendMessageBatchRequestEntryTypeDef], code: str
+    ) -> dict[str, Result]:
+        """Find the entry that made the call fail; the others are innocent."""
+        if len(entries) == 1:
+            return self._all(entries, Outcome.REFUSED, code)
+        results: dict[str, Result] = {}
+        for entry in entries:
+            results |= self._send([entry])
+        return results
+
+    @staticmethod
+    def _all(
+        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
+        outcome: Outcome,
+        reason: str,
+    ) -> dict[str, Result]:
+        return {entry["Id"]: Result(outcome, reason) for entry in entries}
+
+    def _attributes(self) -> Mapping[Any, str]:
+        try:
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._url, AttributeNames=["MaximumMessageSize"]
+            )
+        except botocore.exceptions.ClientError as error:
+            raise self._fatal(error) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise self._unusable(error) from None
+        return answer.get("Attributes", {})
+
+    def _fatal(self, error: botocore.exceptions.ClientError) -> SinkError:
+        code = _code(error)
+        return SinkError(
+            f"cannot use {self.name}: {code}",
+            hint=FATAL.get(code, "Look the code up in the SQS API reference."),
+        )
+
+    def _unusable(self, error: botocore.exceptions.BotoCoreError) -> SinkError:
+        hint = "Check the queue's URL, the network and AWS_ENDPOINT_URL."
+        if isinstance(error, botocore.exceptions.NoCredentialsError):
+            hint = "Set AWS_PROFILE, or give this machine a role; see boto3's docs."
+        return SinkError(f"cannot use {self.name}: {error}", hint=hint)
+
+
+def client(url: str) -> SQSClient:
+    """A client for the queue's region and endpoint.
+
+    The endpoint is the queue's own, so that VPC endpoints and local stand-ins work
+    without a setting, unless one is configured (AWS_ENDPOINT_URL, a profile).
+    """
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        # The relay repeats by itself: a hidden repetition could outlast the lease.
+        retries={"total_max_attempts": 1},
+        max_pool_connections=CALLS + 2,
+        tcp_keepalive=True,
+    )
+    parts = urlsplit(url)
+    options: dict[str, Any] = {"config": config}
+    region = re.search(r"(?:^|\.)sqs\.([a-z]{2}-[a-z-]+-\d)\.", parts.netloc)
+    if region:
+        options["region_name"] = region[1]
+    session = boto3.session.Session()
+    try:
+        made: SQSClient = session.client("sqs", **options)
+        if made.meta.endpoint_url.endswith(".amazonaws.com"):
+            options["endpoint_url"] = f"{parts.scheme}://{parts.netloc}"
+            made.close()
+            made = session.client("sqs", **options)
+    except botocore.exceptions.NoRegionError:
+        raise SinkError(
+            f"no AWS region for sqs:{url}",
+            hint="Set AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
+        ) from None
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
+        raise SinkError(
+            f"cannot use sqs:{url}: {error}",
+            hint="Check AWS_PROFILE and the AWS configuration files.",
+        ) from None
+    return made
+
+
+def group_id(key: str) -> str:
+    """The message group of a key: the key itself where SQS takes it as an id.
+
+    Ids are 1 to 128 characters of printable ASCII without the blank. Else a digest:
+    two keys share a group only if SHA-256 collides.
+    """
+    if len(key) <= LONGEST_ID and not NOT_ID.search(key):
+        return key
+    digest = base64.b32encode(hashlib.sha256(key.encode()).digest())
+    return "h-" + digest.decode().rstrip("=")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
