@@ -1,0 +1,16 @@
+"""Stand-ins for what cannot be had on a laptop: so far, AWS.
+
+Tests import them as ``from fakes.aws import FakeAws``. That works in every test
+folder and against an installed wheel too, because ``pythonpath = tests`` in
+setup.cfg puts ``tests`` on the path. ``evtrig.tests.fakes`` would be found only
+in an editable install, and a conftest can hand out fixtures but not names.
+
+In a process of its own: ``python tests/fakes/aws.py --help``.
+
+====================  =====================================================
+``fakes.aws``         ``FakeAws``: the HTTP server and where everything hangs
+``fakes.faults``      what can be made to go wrong, and when
+``fakes.service``     what every service shares: errors, clock, arrival log
+``fakes.sqs``         queues
+====================  =====================================================
+"""
