@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -21,13 +20,8 @@ from .errors import EvtrigError, UsageError
 
 if TYPE_CHECKING:
     # Imported by the commands that need them: `relay` starts without jinja2 and yaml.
-    from .database.connection import Connection
     from .database.dsn import Dsn
-    from .database.server import Server
-    from .triggers.capture import Capture
-    from .triggers.plan import Plan
     from .triggers.spec import Spec
-    from .triggers.table import Table
 
 __all__ = ["main"]
 
@@ -181,6 +175,7 @@ def generate(path: str, dsn: Dsn | None) -> None:
     from .database.connection import Connection
     from .database.server import Server
     from .triggers.capture import resolve
+    from .triggers.install import server_of, tables_of
     from .triggers.installed import Installed
     from .triggers.plan import plan
     from .triggers.script import script
@@ -193,10 +188,10 @@ def generate(path: str, dsn: Dsn | None) -> None:
         with Connection(dsn) as connection:
             server = server_of(connection, spec)
             captures = resolve(spec, tables_of(connection, spec), server)
-    steps = plan(
+    whole = plan(
         captures, Installed(), server, outbox=spec.outbox, definer=spec.definer
     )
-    click.echo(script(steps, server), nl=False)
+    click.echo(script(whole, server), nl=False)
 
 
 @main.command()
@@ -210,69 +205,23 @@ def install(path: str, dsn: Dsn) -> None:
     goes on meanwhile.
     """
     from .database.connection import Connection
-    from .triggers.install import apply
+    from .triggers.install import apply, prepare
 
     spec = load_spec(path)
     with Connection(dsn) as connection:
-        captures, steps = plan_install(connection, spec)
-        for notice in steps.notices:
+        plan = prepare(connection, spec)
+        for notice in plan.notices:
             click.echo(f"evtrig: {notice}", err=True)
-        apply(connection, steps, on_step=lambda step: click.echo(step.title))
-    tables = f"{len(captures)} table{'s' if len(captures) != 1 else ''}"
-    done = f"{len(steps.steps)} steps done" if steps.steps else "nothing to change"
+        apply(connection, plan, on_step=lambda step: click.echo(step.title))
+    tables = f"{len(spec.tables)} table{'s' if len(spec.tables) != 1 else ''}"
+    done = f"{len(plan.steps)} steps done" if plan.steps else "nothing to change"
     click.echo(f"{done}: {tables} captured into {spec.outbox}.events")
-
-
-def plan_install(
-    connection: Connection, spec: Spec
-) -> tuple[tuple[Capture, ...], Plan]:
-    """What install would do, after every check."""
-    from .triggers.capture import notices, resolve
-    from .triggers.installed import inspect
-    from .triggers.plan import plan
-    from .triggers.preflight import preflight
-
-    server = server_of(connection, spec)
-    tables = tables_of(connection, spec)
-    captures = resolve(spec, tables, server)
-    for notice in notices(spec, tables):
-        click.echo(f"evtrig: {notice}", err=True)
-    there = inspect(connection, outbox=spec.outbox, definer=spec.definer)
-    steps = plan(
-        captures,
-        there,
-        server,
-        outbox=spec.outbox,
-        definer=spec.definer,
-        new_token=lambda name: secrets.token_hex(8),
-    )
-    preflight(
-        connection, steps, captures, there, outbox=spec.outbox, definer=spec.definer
-    )
-    return captures, steps
 
 
 def load_spec(path: str) -> Spec:
     from .triggers.spec import load
 
     return load(path)
-
-
-def server_of(connection: Connection, spec: Spec) -> Server:
-    server = connection.server
-    if spec.server not in (None, server.family):
-        raise UsageError(
-            f"{spec.path} is for `server: {spec.server}`, but {connection.dsn} is"
-            f" {server}",
-            hint=f"Write `server: {server.family}`, or connect to another server.",
-        )
-    return server
-
-
-def tables_of(connection: Connection, spec: Spec) -> tuple[Table, ...]:
-    from .triggers.table import introspect
-
-    return introspect(connection, sorted({table.schema for table in spec.tables}))
 
 
 @main.command()

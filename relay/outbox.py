@@ -38,7 +38,7 @@ CONCAT(', "transaction": ', COALESCE(JSON_QUOTE(e.`transaction`), 'null'),
 PIECES = (HEAD, BEFORE, BETWEEN, AFTER, TAIL)
 
 READ = f"""\
-SELECT e.`id`, e.`uid`, CONCAT(e.`source`, ' ', e.`key`),
+SELECT e.`id`, e.`uid`, CONCAT(e.`source`, ':', e.`key`),
        CONCAT({", ".join(PIECES)})
   FROM {{events}} AS e
  {{where}}
@@ -75,6 +75,12 @@ UPDATE {state}
 RELEASE = "UPDATE {state} SET `holder` = 0 WHERE `name` = %s AND `holder` = %s"
 HOLDER = """\
 SELECT `claim`, `holder`, `holder_id`, `holder` = 0 OR `expires_at` <= UTC_TIMESTAMP(6)
+  FROM {state}
+ WHERE `name` = %s
+"""
+
+LOOK = """\
+SELECT `holder` = %s AND `claim` = %s, EXISTS (SELECT 1 FROM {events})
   FROM {state}
  WHERE `name` = %s
 """
@@ -169,6 +175,14 @@ class Outbox:
         """Hold the lease for ``ttl`` seconds more; False if somebody newer waits."""
         arguments = (ttl, RELAY, epoch, epoch)
         return self._connection.execute(self._sql(RENEW), arguments) == 1
+
+    def look(self, epoch: int) -> tuple[bool, bool]:
+        """Whether the lease is ours and nobody waits for it; whether there are events.
+
+        One cheap query for both, which is all that an idle relay does.
+        """
+        row = self._connection.row(self._sql(LOOK), (epoch, epoch, RELAY))
+        return (bool(row[0]), bool(row[1])) if row else (False, False)
 
     def release(self, epoch: int) -> None:
         """Let the lease go, if it is still ours."""

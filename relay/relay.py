@@ -114,8 +114,6 @@ class Relay:
                 "a newer relay takes over",
                 extra={"action": "superseded", "epoch": lease.epoch},
             )
-            # Only the first claim was meant to throw somebody out.
-            self._may_take_over = False
 
     def _acquire(self, outbox: Outbox) -> Lease | None:
         """Wait for the lease; None if it is time to stop first."""
@@ -142,6 +140,8 @@ class Relay:
 
     def _claim(self, outbox: Outbox) -> Lease | None:
         """Ask for the lease and wait for it; None if somebody newer asks too."""
+        # Two relays that take over from each other would do so for ever.
+        self._may_take_over = False
         epoch = outbox.claim()
         while not self._is_over():
             asked_at = self.clock()

@@ -30,6 +30,8 @@ FIRST_READ = 200
 #: Seconds between two looks into an empty outbox, doubling from the first to the last.
 SHORTEST_POLL = 0.001
 LONGEST_POLL = 0.05
+#: Seconds between two looks whether a newer relay waits for the lease.
+HAND_OVER_POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class Term:
         self._read_at = 0.0
         self._has_read = False
         self._saw_end = False
+        self._look_at = 0.0
+        #: What the last look into the outbox saw; an idle relay reads only then.
+        self._has_events = True
 
     def serve(self, summary: Summary, ends_at: float | None) -> bool:
         """Publish until there is a reason to stop; True if somebody newer is why.
@@ -112,7 +117,7 @@ class Term:
             self._sink.limits.calls, thread_name_prefix="publish"
         ) as self._threads:
             while not self._failure:
-                if not self._renew():
+                if not self._is_ours():
                     is_superseded = True
                     break
                 if self._stop.is_set() or (ends_at and self._clock() >= ends_at):
@@ -129,14 +134,23 @@ class Term:
             raise self._failure
         return is_superseded
 
-    def _renew(self) -> bool:
+    def _is_ours(self) -> bool:
+        """Whether the lease is held still and nobody newer waits; renews it in time."""
         now = self._clock()
-        if now < self._lease.renew_at:
-            return True
-        if not self._outbox.renew(self._lease.epoch, self._lease.ttl):
-            return False
-        self._lease = self._lease.renewed(asked_at=now)
+        epoch = self._lease.epoch
+        if now >= self._lease.renew_at:
+            if not self._outbox.renew(epoch, self._lease.ttl):
+                return False
+            self._lease = self._lease.renewed(asked_at=now)
+        if now >= self._look_at or (self._is_idle and now >= self._read_at):
+            self._look_at = now + HAND_OVER_POLL
+            is_ours, self._has_events = self._outbox.look(epoch)
+            return is_ours
         return True
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._saw_end and not len(self._scheduler)
 
     def _read(self) -> None:
         now = self._clock()
@@ -146,7 +160,9 @@ class Term:
         if self._options.once and self._has_read:
             return
         limit = self._limit()
-        events = self._outbox.read(limit, besides=scheduler.ids)
+        events: list[Event] = []
+        if self._has_events or not self._is_idle:
+            events = self._outbox.read(limit, besides=scheduler.ids)
         scheduler.admit(events)
         self._has_read = True
         self._saw_end = len(events) < limit
@@ -249,7 +265,6 @@ class Term:
         if self._calls:
             return False
         if self._options.drain:
-            is_empty = self._saw_end and not len(self._scheduler)
-            return is_empty or self._scheduler.is_stuck
+            return self._is_idle or self._scheduler.is_stuck
         # Whatever is left of the one batch waits after a failure.
         return self._options.once

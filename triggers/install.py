@@ -1,26 +1,80 @@
-"""Carrying out a plan on a database."""
+"""Preparing a plan from a spec and a database, and carrying it out."""
 
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..database.connection import LOCK_WAIT_TIMEOUT, Connection
-from ..errors import DatabaseError, EvtrigError
-from .plan import Plan, Step
+from ..database.server import Server
+from ..errors import DatabaseError, EvtrigError, UsageError
+from .capture import notices, resolve
+from .installed import inspect
+from .plan import Plan, Step, plan
+from .preflight import preflight
 from .render import SESSION
+from .spec import Spec
+from .table import Table, introspect
 
-__all__ = ["apply"]
+__all__ = ["apply", "prepare", "server_of", "tables_of"]
 
 #: How often a statement is tried again that waits for somebody's open transaction;
 #: each try waits for the lock_wait_timeout of render.SESSION.
 LOCK_TRIES = 10
 
 
+def prepare(connection: Connection, spec: Spec) -> Plan:
+    """What has to be done so that the database captures what the spec says.
+
+    Reads only. Raises PreflightError with everything that would keep the plan from
+    being carried out, UsageError for a spec that is for another kind of server.
+    """
+    server = server_of(connection, spec)
+    tables = tables_of(connection, spec)
+    captures = resolve(spec, tables, server)
+    installed = inspect(connection, outbox=spec.outbox, definer=spec.definer)
+    made = plan(
+        captures,
+        installed,
+        server,
+        outbox=spec.outbox,
+        definer=spec.definer,
+        new_token=lambda name: secrets.token_hex(8),
+    )
+    preflight(
+        connection,
+        made,
+        captures,
+        installed,
+        outbox=spec.outbox,
+        definer=spec.definer,
+    )
+    return replace(made, notices=(*notices(spec, tables), *made.notices))
+
+
+def server_of(connection: Connection, spec: Spec) -> Server:
+    """The server, if it is of the kind that the spec says; else UsageError."""
+    server = connection.server
+    if spec.server not in (None, server.family):
+        raise UsageError(
+            f"{spec.path} is for `server: {spec.server}`, but {connection.dsn} is"
+            f" {server}",
+            hint=f"Write `server: {server.family}`, or connect to another server.",
+        )
+    return server
+
+
+def tables_of(connection: Connection, spec: Spec) -> tuple[Table, ...]:
+    """Every table of the schemas that the spec captures from."""
+    return introspect(connection, sorted({table.schema for table in spec.tables}))
+
+
 def apply(
     connection: Connection,
-    plan: Plan,
+    todo: Plan,
     *,
     on_step: Callable[[Step], None] = lambda step: None,
     wait: Callable[[float], None] = time.sleep,
@@ -31,24 +85,20 @@ def apply(
     the tables before it stay captured. Whatever stopped it, the next install goes on
     from there. ``wait`` takes seconds.
     """
-    if not plan.steps:
+    if not todo.steps:
         return
     for statement in SESSION:
         connection.execute(statement)
     done: list[Step] = []
-    for step in plan.steps:
+    for step in todo.steps:
         try:
             _execute(connection, step, wait)
         except EvtrigError as error:
-            undone = _undo(connection, [s for s in done if s.source == step.source])
-            finished = {s.source for s in done if s.source} - {step.source}
-            left = f"{len(finished)} tables are done" if finished else ""
-            left += f"; nothing was left on {step.source}" if undone else ""
+            left = _undo(connection, done, step, wait)
             raise EvtrigError(
-                f"cannot {step.title}: {error.message}"
-                + (f" ({left.lstrip('; ')})" if left else ""),
-                hint=f"{error.hint or 'Mend that.'} Then run evtrig install again:"
-                " it goes on from here.",
+                f"cannot {step.title}: {error.message}. {left}",
+                hint=f"{error.hint or ''} Then run evtrig install again: it goes on"
+                " from here.".lstrip(),
             ) from None
         done.append(step)
         on_step(step)
@@ -63,17 +113,26 @@ def _execute(connection: Connection, step: Step, wait: Callable[[float], None]) 
         except DatabaseError as error:
             if error.number != LOCK_WAIT_TIMEOUT or attempt == LOCK_TRIES:
                 raise
-            wait(random.uniform(0.1, 0.5) * attempt)
+            wait(random.uniform(0.5, 1.0) * attempt)
         else:
             return
 
 
-def _undo(connection: Connection, done: list[Step]) -> bool:
-    undo = [step.undo for step in reversed(done) if step.undo]
-    for statement in undo:
+def _undo(
+    connection: Connection,
+    done: list[Step],
+    failed: Step,
+    wait: Callable[[float], None],
+) -> str:
+    """Take back what was done for the table that failed; what is left, in words."""
+    tables = {step.source for step in done if step.source} - {failed.source}
+    left = f"{len(tables)} tables are done" if tables else "No table is captured yet"
+    for step in reversed(done):
+        if step.source != failed.source or step.undo is None:
+            continue
         try:
-            connection.execute(statement)
-        except DatabaseError:
+            _execute(connection, replace(step, sql=step.undo), wait)
+        except EvtrigError:
             # The next install sees what is there, and completes it.
-            return False
-    return bool(undo)
+            return f"{left}, {failed.source} is captured in part"
+    return f"{left}, nothing is left on {failed.source}" if failed.source else left

@@ -161,11 +161,15 @@ def render_polling_state(outbox: str, server: Server) -> Sql:
 
 def render_definer(definer: Account, server: Server) -> Sql:
     """CREATE USER for the locked account that owns the triggers."""
-    # MySQL with a password policy refuses an account without a password. MariaDB
-    # cannot draw one; there the lock alone keeps everybody out.
-    password = "" if server.is_mariadb else " IDENTIFIED BY RANDOM PASSWORD"
     name = account(definer.user, definer.host)
-    return Sql(f"CREATE USER IF NOT EXISTS {name}{password} ACCOUNT LOCK")
+    if server.is_mariadb:
+        # It cannot draw a password; the lock alone keeps everybody out.
+        return Sql(f"CREATE USER IF NOT EXISTS {name} ACCOUNT LOCK")
+    # Where a password policy is in force, no password is refused (1819).
+    return Sql(
+        "-- The password that this prints is of no use: the account is locked.\n"
+        f"CREATE USER IF NOT EXISTS {name} IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK"
+    )
 
 
 def definer(owner: Account | None) -> Sql:
