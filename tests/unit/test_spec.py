@@ -15,7 +15,6 @@ from evtrig.triggers import document
 from evtrig.triggers.document import Place
 from evtrig.triggers.spec import (
     IMAGES,
-    OPERATIONS,
     SERVERS,
     Account,
     Spec,
@@ -24,6 +23,7 @@ from evtrig.triggers.spec import (
     parse,
 )
 from evtrig.triggers.table import Column
+from evtrig.triggers.trigger import OPERATIONS
 
 WHOLE = """\
 version: 1

@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV := .venv
+# Further arguments for pytest: make test ARGS="-k lease -x"
+ARGS ?=
+
+# The set-up steps must not run at the same time: both may call apt-get or pip.
+.NOTPARALLEL:
+.PHONY: help venv servers demo test check docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: servers venv ## all of evtrig on a throwaway server, in one command
+	@$(VENV)/bin/evtrig demo
+
+test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
+	@$(VENV)/bin/pytest --durations=10 $(ARGS)
+
+check: venv ## style, types, and whether generated documentation is up to date
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+	    cog --check -P $(wildcard README.md docs/*.md)
+
+docs: venv ## write the generated parts of the README and docs anew
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+	    cog -r -P $(wildcard README.md docs/*.md)
+
+venv: $(VENV)/installed ## the virtual environment, with evtrig and its tools
+	@:
+
+# A file and not the folder: pip changes the folder's time, and may fail half-way.
+$(VENV)/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	    "evtrig needs Python 3.10 or later: make venv PYTHON=python3.12")'
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { \
+	    echo "on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    rm -rf $(VENV); exit 1; }
+	@$(VENV)/bin/pip install -qq --disable-pip-version-check -e '.[test,check]'
+	@touch $@
+
+servers: ## MySQL and MariaDB for the demo and the tests (root on Debian or Ubuntu)
+	@PYTHON=$(PYTHON) .ci/servers
+
+clean: ## remove what the targets above have made here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

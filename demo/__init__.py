@@ -1,0 +1,1 @@
+"""All of evtrig on a throwaway server, for ``evtrig demo`` and for the tests."""
