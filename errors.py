@@ -18,6 +18,9 @@ them, in one place.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
 __all__ = [
     "ConnectionLost",
     "DatabaseError",
@@ -27,6 +30,7 @@ __all__ = [
     "SinkError",
     "SpecError",
     "UsageError",
+    "nearest",
 ]
 
 
@@ -105,3 +109,11 @@ class SinkError(EvtrigError):
 
 class ServerNotFound(EvtrigError):
     """No database server could be had for a demo or a test."""
+
+
+def nearest(word: str, names: Collection[str]) -> str | None:
+    """The one of ``names`` that was probably meant, for a hint; None if none is."""
+    folded = {name.casefold(): name for name in names}
+    # Nothing that long is a slip of the pen, and difflib is quadratic.
+    near = difflib.get_close_matches(word[:100].casefold(), folded, n=1)
+    return folded[near[0]] if near else None

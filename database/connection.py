@@ -33,6 +33,7 @@ COLUMN_ACCESS_DENIED = 1143
 SPECIFIC_ACCESS_DENIED = 1227
 BINLOG_CREATE_ROUTINE = 1419
 LOCK_WAIT_TIMEOUT = 1205
+READ_ONLY = 1290
 CANNOT_CONNECT = 2003
 AUTHENTICATION_PLUGIN = 2059
 
@@ -44,7 +45,7 @@ RETRY = frozenset({1205, 1213, 1317, 3024, 1969})
 #: server has become read-only because a fail-over made another one the writer.
 LOST = frozenset(
     {0, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 4031, 1129, 1040, 1203}
-    | {1290, 1836, 1792}
+    | {READ_ONLY, 1836, 1792}
 )
 
 HINTS = {
@@ -159,6 +160,15 @@ class Connection:
         """The first column of the only row, None if there is no row."""
         row = self.row(sql, arguments)
         return None if row is None else row[0]
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this is a replica, or a primary that may not be written to now.
+
+        A privileged account could write to it all the same, and should not.
+        """
+        row = self.row("SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only")
+        return bool(row) and any(value not in (0, "OFF") for value in row or ())
 
     def close(self) -> None:
         """Close; a connection that is gone already is no error."""

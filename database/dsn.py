@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 
 __all__ = ["Dsn"]
 
@@ -54,10 +53,10 @@ class Dsn:
         options = dict(parse_qsl(url.query, keep_blank_values=True))
         for name in options:
             if name not in OPTIONS:
-                near = difflib.get_close_matches(name, OPTIONS, 1)
+                near = nearest(name, OPTIONS)
                 raise UsageError(
                     f"unknown option {name!r} in the DSN",
-                    hint=f"Did you mean {near[0]!r}?"
+                    hint=f"Did you mean {near!r}?"
                     if near
                     else f"It takes {' and '.join(OPTIONS)}.",
                 )

@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..database.connection import Connection, Row
+from ..database.connection import READ_ONLY, Connection, Row
 from ..database.dsn import Dsn
-from ..errors import EvtrigError
+from ..errors import ConnectionLost, EvtrigError
 from .event import Event
 
 __all__ = ["Holder", "Outbox"]
@@ -137,6 +137,12 @@ class Outbox:
         )
         outbox = cls(connection, schema)
         try:
+            if connection.is_read_only:
+                raise ConnectionLost(
+                    f"{dsn} is read-only",
+                    number=READ_ONLY,
+                    hint="Connect to the primary (on Aurora: the cluster endpoint).",
+                )
             outbox.holder()
         except BaseException:
             connection.close()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..database.server import Server
-from ..errors import PreflightError, SpecError
+from ..errors import PreflightError, SpecError, nearest
 from .column import ColumnType, UnknownType
 from .spec import Account, Spec, TableSpec
 from .sql import Sql
@@ -149,9 +148,9 @@ def _missing(spec: TableSpec, tables: Sequence[Table]) -> Problem:
     if not schema:
         hint = f"Check `schema:` in {spec.place.path}: {spec.schema} has no tables"
         hint += " that this account can see."
-    near = difflib.get_close_matches(spec.name, schema, 1)
+    near = nearest(spec.name, schema)
     if near:
-        hint = f"Did you mean {near[0]}? ({spec.place})"
+        hint = f"Did you mean {near}? ({spec.place})"
     return f"there is no table {spec.schema}.{spec.name}", hint
 
 
@@ -186,8 +185,8 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
     ):
         for column in names:
             if column not in live:
-                near = difflib.get_close_matches(column, live, 1)
-                mend = f"Did you mean {near[0]}?" if near else "Remove it"
+                near = nearest(column, live)
+                mend = f"Did you mean {near}?" if near else "Remove it"
                 problems.append((
                     f"{source} has no column {column}, which `{where}:` names",
                     f"{mend} ({spec.place_of(where, column)})",

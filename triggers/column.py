@@ -7,11 +7,11 @@ on MySQL 9.7 and MariaDB 10.11, type by type; docs/types.md shows what each give
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 from ..database.server import Server
+from ..errors import nearest
 from .sql import Sql
 
 __all__ = ["ColumnType", "UnknownType"]
@@ -81,8 +81,8 @@ class ColumnType:
         match = TYPE.fullmatch(text.strip())
         name = match["name"].lower() if match else text
         if not match or name not in KNOWN:
-            near = difflib.get_close_matches(name, sorted(KNOWN), 1)
-            also = f", did you mean {near[0]}?" if near else ""
+            near = nearest(name, sorted(KNOWN))
+            also = f", did you mean {near}?" if near else ""
             raise UnknownType(f"unknown column type {text!r}{also}")
         attributes = match["attributes"].lower()
         found = CHARACTER_SET.search(attributes)

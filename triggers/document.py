@@ -12,7 +12,6 @@ their anchors, and composing is recursive. Nothing is ever constructed from a ta
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from typing import Any
 import yaml
 from yaml.resolver import Resolver
 
-from ..errors import SpecError
+from ..errors import SpecError, nearest
 
 __all__ = [
     "MAX_SIZE",
@@ -225,10 +224,8 @@ def fields(node: Node, known: Collection[str], what: str) -> dict[str, Node]:
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """The end of a message that names the nearest of ``names``, or nothing."""
-    folded = {name.casefold(): name for name in names}
-    # Nothing that long is a slip of the pen, and difflib is quadratic.
-    near = difflib.get_close_matches(word[:100].casefold(), folded, n=1)
-    return f" — did you mean `{folded[near[0]]}`?" if near else ""
+    near = nearest(word, names)
+    return f" — did you mean `{near}`?" if near else ""
 
 
 def shown(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import jinja2
 import yaml
 
 from ..database.server import Server
-from ..errors import EvtrigError
+from ..errors import EvtrigError, nearest
 from .column import ColumnType, UnknownType
 from .spec import DEFAULT_DEFINER, DEFAULT_OUTBOX
 from .table import Table
@@ -53,10 +52,10 @@ def choose(tables: Sequence[Table], names: Sequence[str], schema: str) -> list[T
     by_name = {table.name: table for table in tables}
     for name in names:
         if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, 1)
+            near = nearest(name, by_name)
             raise EvtrigError(
                 f"there is no table {name} in {schema}",
-                hint=f"Did you mean {near[0]}?"
+                hint=f"Did you mean {near}?"
                 if near
                 else f"There are {', '.join(sorted(by_name)[:10])}.",
             )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ..database.connection import Connection
 from ..errors import DatabaseError
@@ -58,10 +58,13 @@ class InstalledTrigger:
 class Installed:
     """What a database has of evtrig; by default nothing."""
 
+    #: Those that write to the outbox in question.
     triggers: tuple[InstalledTrigger, ...] = ()
+    #: Triggers with a name of evtrig's that write elsewhere.
+    others: tuple[InstalledTrigger, ...] = ()
     has_outbox: bool = False
-    #: Tables in the outbox schema.
-    outbox_tables: frozenset[str] = frozenset()
+    #: Tables in the outbox schema, with the names of their columns.
+    outbox_tables: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Whether the relay's row is in event_polling_state.
     has_relay: bool = False
     #: Of the definer's account; None if there is no such account.
@@ -74,8 +77,10 @@ SELECT trigger_name, trigger_schema, event_object_table, action_statement,
   FROM information_schema.triggers
  WHERE trigger_name LIKE 'evtrig\\_%%'
 """
-OUTBOX_TABLES = """\
-SELECT table_name FROM information_schema.tables WHERE table_schema = %s
+OUTBOX_COLUMNS = """\
+SELECT table_name, column_name
+  FROM information_schema.columns
+ WHERE table_schema = %s
 """
 OUTBOX = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
 
@@ -85,14 +90,19 @@ def inspect(
 ) -> Installed:
     """What this database has of evtrig with this outbox."""
     has_outbox = connection.value(OUTBOX, (outbox,)) is not None
-    tables = frozenset(row[0] for row in connection.rows(OUTBOX_TABLES, (outbox,)))
+    tables: dict[str, frozenset[str]] = {}
+    for table, column in connection.rows(OUTBOX_COLUMNS, (outbox,)):
+        tables[table] = tables.get(table, frozenset()) | {column}
     has_relay = False
     if "event_polling_state" in tables:
         state = qualified(outbox, "event_polling_state")
         query = f"SELECT 1 FROM {state} WHERE name = %s"
         has_relay = connection.value(query, (RELAY,)) is not None
+    events = str(qualified(outbox, "events"))
+    triggers = tuple(_triggers(connection))
     return Installed(
-        triggers=tuple(_triggers(connection, outbox)),
+        triggers=tuple(t for t in triggers if events in t.body),
+        others=tuple(t for t in triggers if events not in t.body),
         has_outbox=has_outbox,
         outbox_tables=tables,
         has_relay=has_relay,
@@ -100,11 +110,10 @@ def inspect(
     )
 
 
-def _triggers(connection: Connection, outbox: str) -> Iterable[InstalledTrigger]:
-    events = str(qualified(outbox, "events"))
+def _triggers(connection: Connection) -> Iterable[InstalledTrigger]:
     for name, schema, table, body, *rest in connection.rows(TRIGGERS, ()):
         parsed = TriggerName.parse(name)
-        if parsed is None or events not in body:
+        if parsed is None:
             continue
         owner, sql_mode, character_set, collation = rest
         yield InstalledTrigger(

@@ -35,8 +35,16 @@ from .trigger import OPERATIONS, TriggerName
 
 __all__ = ["Plan", "Step", "outbox_removal", "plan", "removal"]
 
-#: In the order in which they are dropped: what the triggers wrote to, first.
-OUTBOX_TABLES = ("events", "event_polling_state")
+#: With the columns that evtrig uses.
+OUTBOX_TABLES = {
+    "events": frozenset(
+        {"id", "uid", "type", "source", "operation", "captured_at"}
+        | {"key", "before", "after", "context", "transaction"}
+    ),
+    "event_polling_state": frozenset(
+        {"name", "claim", "holder", "holder_id", "holder_connection", "expires_at"}
+    ),
+}
 
 Kind = Literal["outbox", "account", "grant", "trigger", "drop"]
 
@@ -108,7 +116,7 @@ def outbox_removal(installed: Installed, outbox: str) -> Plan:
         )
         for name in ours
     ]
-    if installed.has_outbox and not installed.outbox_tables - set(OUTBOX_TABLES):
+    if installed.has_outbox and not installed.outbox_tables.keys() - set(OUTBOX_TABLES):
         drop = Sql(f"DROP SCHEMA IF EXISTS {ident(outbox)}")
         steps.append(Step("drop", f"drop schema {outbox}", drop))
     return Plan(tuple(steps))

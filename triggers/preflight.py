@@ -34,7 +34,8 @@ def preflight(
     Raises PreflightError with every problem found.
     """
     problems = list(_server_problems(connection))
-    problems += _name_problems(connection, captures, installed)
+    problems += _outbox_problems(installed, outbox)
+    problems += _name_problems(captures, installed, outbox)
     if plan.steps:
         problems += _privilege_problems(
             connection, plan, captures, installed, outbox=outbox, definer=definer
@@ -44,8 +45,7 @@ def preflight(
 
 
 def _server_problems(connection: Connection) -> Iterable[Problem]:
-    read_only = connection.value("SELECT @@GLOBAL.read_only")
-    if read_only not in (0, "OFF", "NO_LOCK"):
+    if connection.is_read_only:
         yield (
             f"{connection.dsn} is read-only",
             "Connect to the primary (on Aurora: the cluster endpoint).",
@@ -64,27 +64,46 @@ def _binlog(connection: Connection) -> tuple[bool, str]:
     return bool(row[0]), str(row[1])
 
 
+def _outbox_problems(installed: Installed, outbox: str) -> Iterable[Problem]:
+    """A table in the way: triggers that write to it would make every write fail."""
+    for table, columns in OUTBOX_TABLES.items():
+        missing = columns - installed.outbox_tables.get(table, columns)
+        if missing:
+            yield (
+                f"{outbox}.{table} is not evtrig's, it has no column"
+                f" {', '.join(sorted(missing))}",
+                "Choose another schema with `outbox:` in the spec.",
+            )
+
+
 def _name_problems(
-    connection: Connection, captures: Sequence[Capture], installed: Installed
+    captures: Sequence[Capture], installed: Installed, outbox: str
 ) -> Iterable[Problem]:
-    """Triggers of evtrig on another table than their name says: it was renamed."""
-    by_table = {
-        TriggerName.of(capture.schema, capture.table, "insert").table: capture
+    """Triggers that have a name of evtrig's and are not where they belong."""
+    by_digest = {
+        TriggerName.of(capture.schema, capture.table, "insert").table: capture.source
         for capture in captures
     }
-    captured = {capture.source for capture in captures}
+    captured = set(by_digest.values())
     for trigger in installed.triggers:
         source = f"{trigger.schema}.{trigger.table}"
-        expected = by_table.get(trigger.name.table)
-        if expected is not None and expected.source == source:
-            continue
-        if expected is not None or source in captured:
-            name = qualified(trigger.schema, str(trigger.name))
+        made_for = by_digest.get(trigger.name.table, "another table")
+        if made_for != source and (
+            trigger.name.table in by_digest or source in captured
+        ):
             yield (
-                f"trigger {trigger.name} on {source} was made for"
-                f" {expected.source if expected else 'another table'}:"
-                " the table has been renamed",
-                f"DROP TRIGGER {name}, then run evtrig install again.",
+                f"trigger {trigger.name} on {source} was made for {made_for}: the"
+                " table has been renamed",
+                f"DROP TRIGGER {qualified(trigger.schema, str(trigger.name))},"
+                " then run evtrig install again.",
+            )
+    for trigger in installed.others:
+        if by_digest.get(trigger.name.table, "").startswith(f"{trigger.schema}."):
+            yield (
+                f"trigger {trigger.name} on {trigger.schema}.{trigger.table} does not"
+                f" write to {outbox}.events",
+                "Run evtrig uninstall with the `outbox:` it was installed with, or drop"
+                " it if it is not evtrig's.",
             )
 
 
@@ -107,7 +126,7 @@ def _privilege_problems(
             f"GRANT {privilege} ON {on} TO {me}",
         )
 
-    if not installed.has_outbox or set(OUTBOX_TABLES) - installed.outbox_tables:
+    if not installed.has_outbox or set(OUTBOX_TABLES) - installed.outbox_tables.keys():
         if not own.allow("CREATE", outbox):
             yield lack("CREATE", f"{ident(outbox)}.*", "to create the outbox")
     if not installed.has_relay:

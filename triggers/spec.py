@@ -16,12 +16,12 @@ from ..errors import SpecError, UsageError
 from . import document
 from .document import Node, Place, Scalar, did_you_mean, shown
 from .table import Column
+from .trigger import OPERATIONS
 
 __all__ = [
     "DEFAULT_DEFINER",
     "DEFAULT_OUTBOX",
     "IMAGES",
-    "OPERATIONS",
     "SERVERS",
     "Account",
     "Spec",
@@ -31,9 +31,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-#: In the order in which they are stored and printed.
-OPERATIONS = ("insert", "update", "delete")
 
 #: Which row images an event carries: before and after, after only, or none.
 IMAGES = ("both", "after", "key")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
-from ...errors import UsageError
+from ...errors import UsageError, nearest
 from .sink import Sink
 
 __all__ = ["SCHEMES", "open_sink"]
@@ -62,8 +61,8 @@ def open_sink(uri: str) -> Sink:
         return opener(rest)
     known = [f"{name}:{what}" for name, (what, _) in SCHEMES.items()]
     known += [f"{name}:…" for name in others]
-    near = difflib.get_close_matches(scheme, [*SCHEMES, *others], 1)
-    hint = f"Did you mean {near[0]}:? " if near else ""
+    near = nearest(scheme, [*SCHEMES, *others])
+    hint = f"Did you mean {near}:? " if near else ""
     # What follows the colon is not repeated: it may hold credentials.
     what = f"unknown scheme {scheme!r} in the sink URI" if colon else "no sink URI"
     raise UsageError(what, hint=f"{hint}Sinks are {', '.join(known)}.")
