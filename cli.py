@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -49,7 +50,17 @@ def fail(error: EvtrigError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+#: Every option can be given as a variable: EVTRIG_DSN, or EVTRIG_RELAY_ONCE for a flag.
+option = functools.partial(click.option, show_envvar=True)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={
+        "auto_envvar_prefix": "EVTRIG",
+        "help_option_names": ["-h", "--help"],
+    },
+)
 @click.version_option(__version__, prog_name="evtrig")
 def main() -> None:
     """Change events from MySQL and MariaDB.
@@ -63,10 +74,9 @@ def main() -> None:
 
 
 def dsn_option(*, required: bool = True) -> Callable[[Command], Command]:
-    return click.option(
+    return option(
         "--dsn",
         envvar="EVTRIG_DSN",
-        show_envvar=True,
         required=required,
         callback=read_dsn,
         metavar="DSN",
@@ -93,12 +103,11 @@ def read_dsn(context: click.Context, option: click.Parameter, text: str | None) 
     return dsn
 
 
-spec_option = click.option(
+spec_option = option(
     "-s",
     "--spec",
     "path",
     envvar="EVTRIG_SPEC",
-    show_envvar=True,
     default="evtrig.yml",
     show_default=True,
     metavar="FILE",
@@ -109,7 +118,7 @@ spec_option = click.option(
 @main.command()
 @dsn_option()
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
-@click.option(
+@option(
     "-o",
     "--output",
     default="evtrig.yml",
@@ -117,7 +126,7 @@ spec_option = click.option(
     metavar="FILE",
     help="Where to write; - for standard output.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the file.")
+@option("--force", is_flag=True, help="Overwrite the file.")
 def init(dsn: Dsn, tables: tuple[str, ...], output: str, force: bool) -> None:
     """Write a spec from the tables of a database.
 
@@ -227,8 +236,8 @@ def load_spec(path: str) -> Spec:
 @main.command()
 @spec_option
 @dsn_option()
-@click.option("--keep-outbox", is_flag=True, help="Drop the triggers only.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@option("--keep-outbox", is_flag=True, help="Drop the triggers only.")
+@option("--yes", is_flag=True, help="Do not ask.")
 def uninstall(path: str, dsn: Dsn, keep_outbox: bool, yes: bool) -> None:
     """Drop the triggers, then the outbox if it is empty.
 
@@ -266,34 +275,31 @@ def uninstall(path: str, dsn: Dsn, keep_outbox: bool, yes: bool) -> None:
 
 @main.command()
 @dsn_option()
-@click.option(
+@option(
     "--sink",
     "uri",
     envvar="EVTRIG_SINK",
-    show_envvar=True,
     required=True,
     metavar="URI",
     help="Where to: stdout:, file:PATH, sqs:QUEUE_URL.",
 )
-@click.option(
+@option(
     "--outbox",
     envvar="EVTRIG_OUTBOX",
-    show_envvar=True,
     default="evtrig",
     show_default=True,
     metavar="SCHEMA",
     help="Schema of the events table.",
 )
-@click.option("--once", is_flag=True, help="Publish one batch and stop.")
-@click.option("--drain", is_flag=True, help="Stop when the outbox is empty.")
-@click.option(
+@option("--once", is_flag=True, help="Publish one batch and stop.")
+@option("--drain", is_flag=True, help="Stop when the outbox is empty.")
+@option(
     "--max-seconds",
     type=click.FloatRange(min=0, min_open=True),
     envvar="EVTRIG_MAX_SECONDS",
-    show_envvar=True,
     help="Stop after this time.",
 )
-@click.option(
+@option(
     "--take-over",
     is_flag=True,
     help="Take over from the relay that publishes now, instead of waiting.",
@@ -377,14 +383,14 @@ def stopped_by_signals() -> Iterator[threading.Event]:
 
 
 @main.command()
-@click.option(
+@option(
     "--changes",
     type=click.IntRange(min=1, max=100_000),
     default=60,
     show_default=True,
     help="Transactions of the demo's workload.",
 )
-@click.option("--quiet", is_flag=True, help="Print the counts only, not the events.")
+@option("--quiet", is_flag=True, help="Print the counts only, not the events.")
 def demo(changes: int, quiet: bool) -> None:
     """See all of it work on a throwaway server of this machine.
 
