@@ -50,13 +50,19 @@ class Dsn:
                 hint=f"Write it as {EXAMPLE}; percent-encode special characters"
                 " in the password (@ is %40, / is %2F, # is %23).",
             ) from None
+        if "@" in url.path + url.query + url.fragment:
+            raise UsageError(
+                "the DSN has a / ? or # in front of its last @",
+                hint="Percent-encode special characters in the password: / is %2F,"
+                " ? is %3F, # is %23.",
+            )
         options = dict(parse_qsl(url.query, keep_blank_values=True))
         for name in options:
             if name not in OPTIONS:
                 near = nearest(name, OPTIONS)
                 raise UsageError(
                     f"unknown option {name!r} in the DSN",
-                    hint=f"Did you mean {near!r}?"
+                    hint=f"Did you mean {near}?"
                     if near
                     else f"It takes {' and '.join(OPTIONS)}.",
                 )

@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..database.connection import READ_ONLY, Connection, Row
+from ..database.connection import READ_ONLY, RETRY, Connection, Row
 from ..database.dsn import Dsn
-from ..errors import ConnectionLost, EvtrigError
+from ..errors import ConnectionLost, DatabaseError, EvtrigError
 from .event import Event
 
 __all__ = ["Holder", "Outbox"]
@@ -37,8 +37,10 @@ CONCAT(', "transaction": ', COALESCE(JSON_QUOTE(e.`transaction`), 'null'),
        ', "context": ', COALESCE(e.`context`, 'null'), '}}')"""
 PIECES = (HEAD, BEFORE, BETWEEN, AFTER, TAIL)
 
+KEY = "CONCAT(e.`source`, ':', e.`key`)"
+
 READ = f"""\
-SELECT e.`id`, e.`uid`, CONCAT(e.`source`, ':', e.`key`),
+SELECT e.`id`, e.`uid`, {KEY},
        CONCAT({", ".join(PIECES)})
   FROM {{events}} AS e
  {{where}}
@@ -48,14 +50,17 @@ SELECT e.`id`, e.`uid`, CONCAT(e.`source`, ':', e.`key`),
 READ_PIECE = "SELECT {piece} FROM {events} AS e WHERE e.`id` = %s AND e.`uid` = %s"
 
 # Keyed by (id, uid), because a fail-over may issue an id again, and guarded by the
-# holder: a relay that lost its lease deletes nothing. The order of the joins is forced;
-# with IN (…) the server may scan the table and wait for writers.
+# holder: a relay that lost its lease deletes nothing. Order of the joins and index are
+# forced: left alone, both servers scan a table of a few rows, and then wait for the
+# writers whose rows they meet. Without aliases, since `DELETE alias` asks for a default
+# schema (1046).
 DELETE = """\
-DELETE e
+DELETE {events}
   FROM JSON_TABLE(%s, '$[*]' COLUMNS (
            `id` BIGINT UNSIGNED PATH '$[0]',
            `uid` BIGINT UNSIGNED PATH '$[1]')) AS x
-       STRAIGHT_JOIN {events} AS e ON e.`id` = x.`id` AND e.`uid` = x.`uid`
+       STRAIGHT_JOIN {events} FORCE INDEX (PRIMARY)
+           ON {events}.`id` = x.`id` AND {events}.`uid` = x.`uid`
        JOIN {state} AS s ON s.`name` = %s AND s.`holder` = %s
 """
 
@@ -87,6 +92,9 @@ SELECT `holder` = %s AND `claim` = %s, EXISTS (SELECT 1 FROM {events})
 
 #: The relay's row in event_polling_state.
 RELAY = "default"
+
+#: How often a statement is tried that waits for a lock, two seconds each time.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -169,18 +177,18 @@ class Outbox:
 
     def claim(self) -> int:
         """Ask for the lease; the new epoch. The newest claim wins."""
-        self._connection.execute(self._sql(CLAIM), (RELAY,))
+        self._execute(CLAIM, (RELAY,))
         return self._connection.last_insert_id
 
     def grant(self, epoch: int, name: str, ttl: int) -> bool:
         """Take the lease if it is free and nobody has claimed it since."""
         arguments = (epoch, name, ttl, RELAY, epoch)
-        return self._connection.execute(self._sql(GRANT), arguments) == 1
+        return self._execute(GRANT, arguments) == 1
 
     def renew(self, epoch: int, ttl: int) -> bool:
         """Hold the lease for ``ttl`` seconds more; False if somebody newer waits."""
         arguments = (ttl, RELAY, epoch, epoch)
-        return self._connection.execute(self._sql(RENEW), arguments) == 1
+        return self._execute(RENEW, arguments) == 1
 
     def look(self, epoch: int) -> tuple[bool, bool]:
         """Whether the lease is ours and nobody waits for it; whether there are events.
@@ -192,20 +200,32 @@ class Outbox:
 
     def release(self, epoch: int) -> None:
         """Let the lease go, if it is still ours."""
-        self._connection.execute(self._sql(RELEASE), (RELAY, epoch))
+        self._execute(RELEASE, (RELAY, epoch))
 
     # The events
 
-    def read(self, limit: int, *, besides: Collection[int] = ()) -> list[Event]:
+    def read(
+        self,
+        limit: int,
+        *,
+        besides: Collection[int] = (),
+        besides_keys: Collection[str] = (),
+    ) -> list[Event]:
         """The first ``limit`` committed events in id order, without those ``besides``.
 
         Always from the head and never from where the last read ended: ids become
         visible out of order, and a cursor would pass over the late ones for good.
         """
-        where = ""
+        conditions = []
         if besides:
-            where = f"WHERE e.`id` NOT IN ({','.join(map(str, sorted(besides)))})"
-        rows = self._connection.rows(self._sql(READ, where=where), (limit,))
+            ids = ",".join(map(str, sorted(besides)))
+            conditions.append(f"e.`id` NOT IN ({ids})")
+        if besides_keys:
+            places = ", ".join(["%s"] * len(besides_keys))
+            conditions.append(f"{KEY} NOT IN ({places})")
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        arguments = (*besides_keys, limit)
+        rows = self._connection.rows(self._sql(READ, where=where), arguments)
         return [self._event(row) for row in rows]
 
     def _event(self, row: Row) -> Event:
@@ -227,11 +247,33 @@ class Outbox:
     def delete(self, events: Iterable[Event], epoch: int) -> int:
         """Delete exactly these events, if ``epoch`` holds the lease; how many went."""
         pairs = json.dumps([(event.id, event.uid) for event in events])
-        return self._connection.execute(self._sql(DELETE), (pairs, RELAY, epoch))
+        return self._execute(DELETE, (pairs, RELAY, epoch))
 
     def is_empty(self) -> bool:
         query = self._sql("SELECT 1 FROM {events} LIMIT 1")
-        return self._connection.value(query) is None
+        return self._connection.value(query, ()) is None
+
+    def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:
+        """Run a statement that may have to wait for a lock, more than once if need be.
+
+        Each is a transaction of its own, so that repeating it is safe.
+        """
+        sql = self._sql(statement)
+        for _ in range(TRIES - 1):
+            try:
+                return self._connection.execute(sql, arguments)
+            except DatabaseError as error:
+                if error.number not in RETRY:
+                    raise
+        try:
+            return self._connection.execute(sql, arguments)
+        except DatabaseError as error:
+            if error.number not in RETRY:
+                raise
+            # Not worth ending for: the relay starts again from its claim.
+            raise ConnectionLost(
+                error.message, number=error.number, hint=error.hint
+            ) from None
 
     def _sql(self, statement: str, **parts: str) -> str:
         parts = {name: part.format() for name, part in parts.items()}

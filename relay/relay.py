@@ -50,6 +50,8 @@ class Relay:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._ends_at: float | None = None
         self._may_take_over = self.options.take_over
+        #: Of the last lease that was granted.
+        self._epoch: int | None = None
 
     def run(self) -> Summary:
         """Publish until there is a reason to stop; what was done.
@@ -117,10 +119,19 @@ class Relay:
 
     def _acquire(self, outbox: Outbox) -> Lease | None:
         """Wait for the lease; None if it is time to stop first."""
+        if self._epoch is not None:
+            # After a lost connection our own lease would have to run out. Nothing is
+            # in flight under it any more.
+            outbox.release(self._epoch)
         has_said = False
+        seen = self._epoch
         while not self._is_over():
             holder = outbox.holder()
-            if not holder.is_free and not self._may_take_over:
+            # A claim that has moved: somebody is about to be granted the lease, and
+            # to claim as well would throw them out.
+            is_awaited = seen is not None and holder.claim != seen
+            if (is_awaited or not holder.is_free) and not self._may_take_over:
+                seen = holder.claim
                 if not has_said:
                     log.info(
                         "another relay publishes, waiting for it to end",
@@ -131,11 +142,13 @@ class Relay:
                 continue
             lease = self._claim(outbox)
             if lease is not None:
+                self._epoch = lease.epoch
                 log.info(
                     "publishing",
                     extra={"action": "lead", "epoch": lease.epoch, "outbox": outbox},
                 )
                 return lease
+            seen = -1
         return None
 
     def _claim(self, outbox: Outbox) -> Lease | None:

@@ -61,6 +61,7 @@ class Scheduler:
         #: (when, key) of every lane that waits after a failure.
         self._waiting: list[tuple[float, str]] = []
         self._ids: set[int] = set()
+        self._held: set[str] = set()
 
     def __len__(self) -> int:
         """Events in the window, in flight or not."""
@@ -81,6 +82,25 @@ class Scheduler:
         return bool(self._lanes) and all(
             lane.is_refused and not lane.in_flight for lane in self._lanes.values()
         )
+
+    @property
+    def held(self) -> set[str]:
+        """Keys of which only the first event is in the window, see `trim`."""
+        return self._held
+
+    def trim(self) -> None:
+        """Keep only the first event of each key that waits after a failure.
+
+        For when they fill the window, and other keys' events find no room in it. The
+        rest is read again when the first has been acknowledged.
+        """
+        if self._in_order:
+            return
+        for _, key in self._waiting:
+            lane = self._lanes[key]
+            while len(lane.events) > 1:
+                self._held.add(key)
+                self._ids.discard(lane.events.pop().id)
 
     def admit(self, events: Iterable[Event]) -> None:
         """Take events into the window, in id order; known ones are passed over."""
@@ -145,11 +165,12 @@ class Scheduler:
         lane = self._lanes[key]
         lane.is_refused = failed is not None and failed.outcome is Outcome.REFUSED
         if failed is not None:
-            longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0**lane.failures)
+            longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(lane.failures, 16))
             lane.failures += 1
             heapq.heappush(self._waiting, (now + longest * self._jitter(), key))
             return
         lane.failures = 0
+        self._held.discard(key)
         if lane.events:
             heapq.heappush(self._ready, (lane.events[0].id, key))
         else:

@@ -155,14 +155,16 @@ class Term:
     def _read(self) -> None:
         now = self._clock()
         scheduler = self._scheduler
-        if now < self._read_at or len(scheduler) > WINDOW // 2:
+        if not self._has_room and not self._calls:
+            scheduler.trim()
+        if now < self._read_at or not self._may_read:
             return
-        if self._options.once and self._has_read:
-            return
-        limit = self._limit()
+        limit = self._capacity - len(scheduler)
         events: list[Event] = []
         if self._has_events or not self._is_idle:
-            events = self._outbox.read(limit, besides=scheduler.ids)
+            events = self._outbox.read(
+                limit, besides=scheduler.ids, besides_keys=scheduler.held
+            )
         scheduler.admit(events)
         self._has_read = True
         self._saw_end = len(events) < limit
@@ -174,11 +176,20 @@ class Term:
         if self._saw_end:
             self._read_at = self._clock() + self._poll
 
-    def _limit(self) -> int:
+    @property
+    def _capacity(self) -> int:
+        """How many events the window should hold, by the size of those read last."""
         if self._average is None:
             return FIRST_READ
-        fits = int(WINDOW_BYTES / self._average)
-        return max(1, min(fits, WINDOW) - len(self._scheduler))
+        return max(1, min(WINDOW, int(WINDOW_BYTES / self._average)))
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._scheduler) <= self._capacity // 2
+
+    @property
+    def _may_read(self) -> bool:
+        return self._has_room and not (self._options.once and self._has_read)
 
     def _send(self) -> None:
         while len(self._calls) < self._sink.limits.calls:
@@ -200,10 +211,11 @@ class Term:
     def _await(self, ends_at: float | None) -> None:
         """Sleep until there is something to do: a call that has ended, a key that has
         waited, a lease to renew, an outbox to look into."""
-        times = [self._lease.renew_at]
-        if len(self._scheduler) <= WINDOW // 2:
+        times = [self._lease.renew_at, self._look_at]
+        if self._may_read:
             times.append(self._read_at)
-        if self._scheduler.wakes_at is not None:
+        can_send = len(self._calls) < self._sink.limits.calls
+        if can_send and self._scheduler.wakes_at is not None:
             times.append(self._scheduler.wakes_at)
         if ends_at is not None:
             times.append(ends_at)
@@ -265,6 +277,6 @@ class Term:
         if self._calls:
             return False
         if self._options.drain:
-            return self._is_idle or self._scheduler.is_stuck
+            return self._is_idle or (self._saw_end and self._scheduler.is_stuck)
         # Whatever is left of the one batch waits after a failure.
         return self._options.once

@@ -192,6 +192,8 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
                     f"{mend} ({spec.place_of(where, column)})",
                 ))  # fmt: skip
     for column in key:
+        if column not in live:
+            continue
         if column not in pinned:
             problems.append((
                 f"`columns:` of {source} leaves out {column}, a column of its key",

@@ -49,7 +49,7 @@ DEEPEST = 99
 TYPE = re.compile(
     r"""
     (?P<name> double\ precision | [a-z0-9]+ ) \s*
-    (?P<arguments> \( (?: '(?:[^'\\]|''|\\.)*' | [^()'] )* \) )?
+    (?P<arguments> \( (?: '(?:[^'\\]|\\.)*' | [^()'] )* \) )?
     (?P<attributes> .* )
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,

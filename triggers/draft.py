@@ -20,6 +20,8 @@ __all__ = ["choose", "draft"]
 
 #: Plain YAML that no version of YAML takes for anything but text.
 PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_ ()',.$-]*[A-Za-z0-9_)'$])?")
+#: What YAML takes for the end of a line, or does not take at all (YAML 1.1, 5.1).
+UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def choose(tables: Sequence[Table], names: Sequence[str], schema: str) -> list[T
                 f"{schema}.{name} is a view, and a view has no triggers",
                 hint="Name the tables it selects from instead.",
             )
-    return [by_name[name] for name in names]
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def draft(tables: Sequence[Table], schema: str, server: Server) -> str:
@@ -100,7 +102,8 @@ def entry(table: Table) -> Entry:
         columns=tuple(
             (scalar(c.name), scalar(c.type, in_list=False)) for c in table.columns
         ),
-        reason=reason(table),
+        # In a comment, which a line break in a name would end.
+        reason=" ".join(reason(table).split()),
     )
 
 
@@ -127,4 +130,5 @@ def scalar(text: str, *, in_list: bool = True) -> str:
     # PyYAML knows its own surprises: no, on, null, …
     if PLAIN.fullmatch(text) and yaml.safe_load(document) == value:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)

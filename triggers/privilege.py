@@ -15,7 +15,8 @@ __all__ = ["Grant", "Privileges", "own_privileges", "privileges_of"]
 
 NAME = r"(?:\*|`(?:[^`]|``)*`)"
 GRANT = re.compile(
-    rf"GRANT (?P<privileges>.+?) ON (?P<schema>{NAME})\.(?P<table>{NAME}) TO .*",
+    rf"(?P<verb>GRANT|REVOKE) (?P<privileges>.+?) ON"
+    rf" (?P<schema>{NAME})\.(?P<table>{NAME}) (?:TO|FROM) (?P<rest>.*)",
     re.DOTALL,
 )
 #: ER_NONEXISTING_GRANT: there is no such account.
@@ -51,28 +52,33 @@ class Privileges:
     """Everything that is granted to one account."""
 
     grants: tuple[Grant, ...] = ()
+    #: Schemas that a grant for every schema does not reach (MySQL's partial revokes).
+    revokes: tuple[Grant, ...] = ()
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Privileges:
         """Read SHOW GRANTS. Lines that grant roles or routines are passed over."""
-        matches = (GRANT.fullmatch(line) for line in lines)
-        return cls(
-            tuple(
+        found: dict[str, list[Grant]] = {"GRANT": [], "REVOKE": []}
+        for match in filter(None, map(GRANT.fullmatch, lines)):
+            found[match["verb"]].append(
                 Grant(
-                    _privileges(match["privileges"], match[0]),
+                    _privileges(match["privileges"], match["rest"]),
                     _name(match["schema"]),
                     _name(match["table"]),
                 )
-                for match in matches
-                if match
             )
-        )
+        return cls(tuple(found["GRANT"]), tuple(found["REVOKE"]))
 
     def allow(
         self, privilege: str, schema: str | None = None, table: str | None = None
     ) -> bool:
         """Whether ``privilege`` holds on a table, a schema, or everywhere."""
-        return any(grant.covers(privilege, schema, table) for grant in self.grants)
+        is_revoked = any(r.covers(privilege, schema, table) for r in self.revokes)
+        return any(
+            grant.covers(privilege, schema, table)
+            for grant in self.grants
+            if grant.schema is not None or not is_revoked
+        )
 
 
 def own_privileges(connection: Connection) -> Privileges:
@@ -102,11 +108,11 @@ def privileges_of(connection: Connection, owner: Account) -> Privileges | None:
         raise
 
 
-def _privileges(text: str, line: str) -> frozenset[str]:
+def _privileges(text: str, rest: str) -> frozenset[str]:
     # A column list, as in SELECT (`a`, `b`), is not the privilege on the table.
     names = re.split(r",\s*(?![^(]*\))", text)
     found = {name.strip().upper() for name in names if "(" not in name}
-    if line.rstrip().endswith("WITH GRANT OPTION"):
+    if re.search(r" WITH (?:.* )?GRANT OPTION\b", rest):
         found.add("GRANT OPTION")
     return frozenset(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from dataclasses import dataclass
 
 import jinja2
@@ -207,13 +208,25 @@ def _environment() -> jinja2.Environment:
 
 
 def _only_sql(value: object) -> object:
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # raises the error that names it
     if not hasattr(value, "__html__"):
         raise TypeError(f"{type(value).__name__} reached SQL without quotes")
     return value
 
 
+#: A line break to indent after; those in names, literals and comments stay as they are.
+LINE_BREAK = re.compile(
+    r"""
+      (?P<whole> '(?:[^'\\]|''|\\.)*' | `(?:[^`]|``)*` | --[ ][^\n]* )
+    | \n (?=[^\n])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
 def _indent(text: str, width: int = 4) -> Sql:
-    return Sql(jinja2.filters.do_indent(str(text), width))
+    return Sql(LINE_BREAK.sub(lambda m: m["whole"] or "\n" + " " * width, str(text)))
 
 
 def _comment(text: str) -> Sql:

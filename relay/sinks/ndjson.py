@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 from collections.abc import Sequence
@@ -57,7 +59,7 @@ class StdoutSink:
 class FileSink:
     """A file that grows, synced to disk before anything is acknowledged.
 
-    Raises SinkError if it cannot be opened for appending.
+    Raises SinkError if it cannot be opened for appending, or is somebody else's.
     """
 
     limits = Limits(entries=2000, bytes=16 * 1024 * 1024)
@@ -70,64 +72,103 @@ class FileSink:
             )
         self.name = f"file:{path}"
         self._path = path
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(path, flags, 0o644)
-            self._is_regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            self._descriptor, self._is_regular = open_to_append(path)
         except OSError as error:
             raise SinkError(
                 f"cannot append to {path}: {error.strerror}",
-                hint="Choose a file in a directory that this user may write to.",
+                hint="A named pipe needs a reader first."
+                if error.errno == errno.ENXIO
+                else "Choose a file in a directory that this user may write to.",
             ) from None
-        if self._is_regular:
-            try:
-                self._mend_tail()
+        try:
+            if self._is_regular:
+                self._torn_bytes()
                 sync_directory(path)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
     def publish(self, events: Sequence[Event]) -> Sequence[Result]:
-        if not self._is_regular:
-            write_all(self._descriptor, lines(events))
-            return [ACKNOWLEDGED] * len(events)
-        end = os.fstat(self._descriptor).st_size
+        data = lines(events)
         try:
-            write_all(self._descriptor, lines(events))
-            os.fsync(self._descriptor)
+            if self._is_regular:
+                return [self._append(data)] * len(events)
+            write_all(self._descriptor, data)
         except OSError as error:
-            # Half a batch must not stay: it is written again from its beginning.
-            os.ftruncate(self._descriptor, end)
-            reason = f"cannot append to {self._path}: {error.strerror}"
-            return [Result(Outcome.RETRY, reason)] * len(events)
+            raise SinkError(
+                f"cannot write to {self._path}: {error.strerror}",
+                hint="Events that were not acknowledged stay in the outbox.",
+            ) from None
         return [ACKNOWLEDGED] * len(events)
 
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _mend_tail(self) -> None:
-        """Cut off a line that a killed relay has left without its end.
+    def _append(self, data: bytes) -> Result:
+        """Write all of it or nothing.
 
-        It was not acknowledged, so it comes again, whole.
+        Locked against another relay on this file: each takes back only what it wrote
+        itself, or what one that was killed has left.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Result(Outcome.RETRY, f"another process writes to {self._path}")
+        try:
+            end = os.fstat(self._descriptor).st_size - self._torn_bytes()
+            os.ftruncate(self._descriptor, end)
+            try:
+                write_all(self._descriptor, data)
+                os.fsync(self._descriptor)
+            except OSError as error:
+                os.ftruncate(self._descriptor, end)
+                reason = f"cannot append to {self._path}: {error.strerror}"
+                return Result(Outcome.RETRY, reason)
+            return ACKNOWLEDGED
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _torn_bytes(self) -> int:
+        """How many bytes at the end are an event whose line has no end.
+
+        A relay that was killed leaves them. It was not acknowledged, so it comes
+        again, whole. Raises SinkError if they cannot be an event of ours.
         """
         size = os.fstat(self._descriptor).st_size
         start = max(0, size - LONGEST_LINE)
-        tail = b""
-        position = size
+        tail = os.pread(self._descriptor, 1, size - 1) if size else b""
+        position = max(0, size - 1)
         while position > start and b"\n" not in tail:
             step = min(1024 * 1024, position - start)
             position -= step
             tail = os.pread(self._descriptor, step, position) + tail
         torn = tail[tail.rfind(b"\n") + 1 :]
-        if not torn:
-            return
-        if not (torn.startswith(ENVELOPE) or ENVELOPE.startswith(torn)):
+        if torn and not (torn.startswith(ENVELOPE) or ENVELOPE.startswith(torn)):
             raise SinkError(
                 f"{self._path} does not end with a line break, and its last line is"
                 " not an event",
                 hint="Is it the right file? End its last line, or choose another.",
             )
-        os.ftruncate(self._descriptor, size - len(torn))
+        return len(torn)
+
+
+def open_to_append(path: str) -> tuple[int, bool]:
+    """A descriptor, and whether it is of a regular file; a missing file is made.
+
+    Reading is asked for only of a regular file: a pipe opened for both would have
+    itself for a reader, and take events that nobody gets.
+    """
+    flags = os.O_APPEND | os.O_CLOEXEC
+    try:
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        is_regular = True
+    if is_regular:
+        return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o644), True
+    descriptor = os.open(path, flags | os.O_WRONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor, False
 
 
 def write_all(descriptor: int, data: bytes) -> None:

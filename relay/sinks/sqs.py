@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -48,6 +51,12 @@ READ_TIMEOUT = 4
 #: JSON reader turns back. Control characters are escaped in JSON already.
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 NOT_ID = re.compile(r"[^!-~]")
+#: A key whose source needs no quotes, with integers and texts only: what JSON readers
+#: and writers agree on, so that two keys never become one.
+PLAIN_KEY = re.compile(
+    r"""([\w.$-]+):(\{(?:"[^"\\]*":\s?(?:-?\d+|"[^"\\]*")(?:,\s?)?)+\})""", re.ASCII
+)
+REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
 
 #: Error codes that no repetition mends, with what does. Both the codes of the JSON
 #: protocol and those of the older query protocol.
@@ -163,8 +172,13 @@ class SqsSink:
         if len(entries) == 1:
             return self._all(entries, Outcome.REFUSED, code)
         results: dict[str, Result] = {}
+        # What is not sent by then waits: the lease may run out meanwhile.
+        until = time.monotonic() + READ_TIMEOUT
         for entry in entries:
-            results |= self._send([entry])
+            if time.monotonic() < until:
+                results |= self._send([entry])
+            else:
+                results |= self._all([entry], Outcome.RETRY, code)
         return results
 
     @staticmethod
@@ -200,6 +214,12 @@ class SqsSink:
         return SinkError(f"cannot use {self.name}: {error}", hint=hint)
 
 
+# Any: the stubs do not know this option yet.
+_IGNORE: dict[str, Any] = {"ignore_configured_endpoint_urls": True}
+#: For what AWS itself would be reached at.
+UNCONFIGURED = Config(**_IGNORE)
+
+
 def client(url: str) -> SQSClient:
     """A client for the queue's region and endpoint.
 
@@ -215,17 +235,24 @@ def client(url: str) -> SQSClient:
         tcp_keepalive=True,
     )
     parts = urlsplit(url)
-    options: dict[str, Any] = {"config": config}
-    region = re.search(r"(?:^|\.)sqs\.([a-z]{2}-[a-z-]+-\d)\.", parts.netloc)
-    if region:
-        options["region_name"] = region[1]
-    session = boto3.session.Session()
+    found = REGION.search(parts.netloc)
+    # boto3 itself reads AWS_DEFAULT_REGION and the profile only.
+    region = found[1] if found else os.environ.get("AWS_REGION")
     try:
-        made: SQSClient = session.client("sqs", **options)
-        if made.meta.endpoint_url.endswith(".amazonaws.com"):
-            options["endpoint_url"] = f"{parts.scheme}://{parts.netloc}"
-            made.close()
-            made = session.client("sqs", **options)
+        session = boto3.session.Session()
+        made: SQSClient = session.client("sqs", region_name=region, config=config)
+        plain = session.client("sqs", region_name=region, config=UNCONFIGURED)
+        endpoint = plain.meta.endpoint_url
+        plain.close()
+        if made.meta.endpoint_url != endpoint:
+            return made
+        made.close()
+        return session.client(
+            "sqs",
+            region_name=region,
+            config=config,
+            endpoint_url=f"{parts.scheme}://{parts.netloc}",
+        )
     except botocore.exceptions.NoRegionError:
         raise SinkError(
             f"no AWS region for sqs:{url}",
@@ -236,21 +263,22 @@ def client(url: str) -> SQSClient:
             f"cannot use sqs:{url}: {error}",
             hint="Check AWS_PROFILE and the AWS configuration files.",
         ) from None
-    return made
 
 
 def group_id(key: str) -> str:
     """The message group of a key: ``shop.orders:{"id":7}`` where SQS takes that as an
     id, else a digest.
 
-    Ids are 1 to 128 characters of printable ASCII without the blank. Without a
-    backslash every quote is JSON's own, so that leaving out the blanks behind colons
-    and commas makes no two keys one.
+    Ids are 1 to 128 characters of printable ASCII without the blank.
     """
-    if "\\" not in key:
-        compact = key.replace('": ', '":').replace(', "', ',"')
-        if len(compact) <= LONGEST_ID and not NOT_ID.search(compact):
-            return compact
+    parts = PLAIN_KEY.fullmatch(key)
+    if parts:
+        compact = json.dumps(
+            json.loads(parts[2]), ensure_ascii=False, separators=(",", ":")
+        )
+        plain = f"{parts[1]}:{compact}"
+        if len(plain) <= LONGEST_ID and not NOT_ID.search(plain):
+            return plain
     digest = base64.b32encode(hashlib.sha256(key.encode()).digest())
     return "h-" + digest.decode().rstrip("=")
 
