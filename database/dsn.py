@@ -62,7 +62,7 @@ class Dsn:
                 near = nearest(name, OPTIONS)
                 raise UsageError(
                     f"unknown option {name!r} in the DSN",
-                    hint=f"Did you mean {near!r}?"
+                    hint=f"Did you mean {near}?"
                     if near
                     else f"It takes {' and '.join(OPTIONS)}.",
                 )

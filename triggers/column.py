@@ -120,9 +120,13 @@ class ColumnType:
         if name == "timestamp":
             # In UTC whatever the session's time zone is. CONVERT_TZ would make the
             # two hours of a clock change one.
+            seconds = f"UNIX_TIMESTAMP({value})"
+            if server.is_mariadb:
+                # In a trigger it is NULL for the zero date, elsewhere 0 (10.11).
+                seconds = f"IF({value} = 0, 0, {seconds})"
             return Sql(
                 "CAST(TIMESTAMP'1970-01-01 00:00:00'"
-                f" + INTERVAL UNIX_TIMESTAMP({value}) SECOND AS CHAR)"
+                f" + INTERVAL {seconds} SECOND AS CHAR)"
             )
         if name == "json" and not server.is_mariadb:
             # MySQL refuses a document nested deeper than 100, and with it the

@@ -35,7 +35,7 @@ def prepare(connection: Connection, spec: Spec) -> Plan:
     server = server_of(connection, spec)
     tables = tables_of(connection, spec)
     captures = resolve(spec, tables, server)
-    installed = inspect(connection, outbox=spec.outbox, definer=spec.definer)
+    installed = inspect(connection, captures, outbox=spec.outbox, definer=spec.definer)
     made = plan(
         captures,
         installed,

@@ -36,7 +36,7 @@ def uninstall(
     DROP TRIGGER waits for the transactions that use it, so once all are gone no
     further event can come.
     """
-    installed = inspect(connection, outbox=outbox, definer=None)
+    installed = inspect(connection, (), outbox=outbox, definer=None)
     apply(connection, removal(installed), on_step=on_step)
     waiting = 0
     if "events" in installed.outbox_tables:

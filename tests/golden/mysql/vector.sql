@@ -1,0 +1,187 @@
+-- Captures changes on MySQL. Apply it with the mysql client, or run
+-- evtrig install, which also checks the database first.
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
+SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION';
+SET SESSION lock_wait_timeout = 3;
+
+CREATE SCHEMA IF NOT EXISTS `evtrig` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The outbox: one row an event, written by the triggers, deleted by the relay.
+-- LONGTEXT and not JSON: a JSON text larger than the max_allowed_packet of its
+-- reader would come back empty. No secondary index: each would slow every write.
+CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
+    `id`          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'per row of a captured table in commit order',
+    `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
+    `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
+    `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
+    `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
+    `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
+    `after`       LONGTEXT            NULL COMMENT 'JSON object of the row after the change',
+    `context`     LONGTEXT            NULL COMMENT 'JSON: who and why',
+    `transaction` VARCHAR(64)         NULL COMMENT 'shared by the events of one transaction',
+    PRIMARY KEY (`id`)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Which relay publishes: the one whose epoch is `holder`, until `expires_at`.
+CREATE TABLE IF NOT EXISTS `evtrig`.`event_polling_state` (
+    `name`              VARCHAR(64)     NOT NULL,
+    `claim`             BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'epoch of the newest relay that asked',
+    `holder`            BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'epoch of the relay that publishes, 0 for none',
+    `holder_id`         VARCHAR(255)    NOT NULL DEFAULT '' COMMENT 'host and process, for people',
+    `holder_connection` BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'its connection id',
+    `expires_at`        DATETIME(6)     NOT NULL DEFAULT '2000-01-01 00:00:00' COMMENT 'UTC, by the clock of the database',
+    PRIMARY KEY (`name`)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+INSERT IGNORE INTO `evtrig`.`event_polling_state` (`name`) VALUES ('default');
+
+-- The password that this prints is of no use: the account is locked.
+CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
+
+GRANT INSERT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
+
+GRANT SELECT, TRIGGER ON `shop`.`documents` TO `evtrig_definer`@`localhost`;
+
+-- shop.documents
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_a9b0da3a4d32_i_1`
+AFTER INSERT ON `shop`.`documents`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+
+    -- The next generation of this trigger, if there is one, has recorded the change.
+    IF CAST(@evtrig_a9b0da3a4d32_i_2 AS BINARY) = '3fe75457ea338249' THEN
+        SET @evtrig_a9b0da3a4d32_i_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = 'documents.insert',
+        `source`      = 'shop.documents',
+        `operation`   = 'insert',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_OBJECT(
+              'id',                NEW.`id`
+        ),
+        `before`      = NULL,
+        `after`       = JSON_OBJECT(
+              'id',                NEW.`id`
+            , 'embedding',         REPLACE(TO_BASE64(NEW.`embedding`), CHAR(10 USING utf8mb4), '')
+        );
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_a9b0da3a4d32_u_1`
+AFTER UPDATE ON `shop`.`documents`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE before_key, after_key, before_row, after_row
+        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change.
+    IF CAST(@evtrig_a9b0da3a4d32_u_2 AS BINARY) = 'd146754d7a4d83c6' THEN
+        SET @evtrig_a9b0da3a4d32_u_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    SET before_row = JSON_OBJECT(
+          'id',                OLD.`id`
+        , 'embedding',         REPLACE(TO_BASE64(OLD.`embedding`), CHAR(10 USING utf8mb4), '')
+    );
+    SET after_row = JSON_OBJECT(
+          'id',                NEW.`id`
+        , 'embedding',         REPLACE(TO_BASE64(NEW.`embedding`), CHAR(10 USING utf8mb4), '')
+    );
+
+    -- An update that changes nothing is no event. Compared as text, byte for byte:
+    -- case, trailing spaces and the last bit of a float are changes.
+    IF before_row <=> after_row THEN
+        LEAVE capture;
+    END IF;
+
+    SET before_key = JSON_OBJECT(
+          'id',                OLD.`id`
+    );
+    SET after_key = JSON_OBJECT(
+          'id',                NEW.`id`
+    );
+
+    IF before_key <=> after_key THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'documents.update',
+            `source`      = 'shop.documents',
+            `operation`   = 'update',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = before_row,
+            `after`       = after_row;
+    ELSE
+        -- Under its old key the row is gone, and under the new one it has come: two
+        -- events, so that each is in order with the other changes of its key.
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'documents.delete',
+            `source`      = 'shop.documents',
+            `operation`   = 'delete',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = before_key,
+            `before`      = before_row,
+            `after`       = NULL;
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'documents.insert',
+            `source`      = 'shop.documents',
+            `operation`   = 'insert',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = NULL,
+            `after`       = after_row;
+    END IF;
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_a9b0da3a4d32_d_1`
+AFTER DELETE ON `shop`.`documents`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+
+    -- The next generation of this trigger, if there is one, has recorded the change.
+    IF CAST(@evtrig_a9b0da3a4d32_d_2 AS BINARY) = '317d3e83a4bf21d6' THEN
+        SET @evtrig_a9b0da3a4d32_d_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = 'documents.delete',
+        `source`      = 'shop.documents',
+        `operation`   = 'delete',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_OBJECT(
+              'id',                OLD.`id`
+        ),
+        `before`      = JSON_OBJECT(
+              'id',                OLD.`id`
+            , 'embedding',         REPLACE(TO_BASE64(OLD.`embedding`), CHAR(10 USING utf8mb4), '')
+        ),
+        `after`       = NULL;
+END $$
+DELIMITER ;

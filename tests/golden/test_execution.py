@@ -1,0 +1,173 @@
+"""Golden SQL is what a server takes: applied as a script, on the server it is for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import golden
+from evtrig.database.connection import Connection
+from evtrig.database.dsn import Dsn
+from evtrig.demo.server import ThrowawayServer
+from evtrig.triggers.install import prepare
+from evtrig.triggers.spec import Spec, parse
+from evtrig.triggers.sql import ident, literal, qualified
+from evtrig.triggers.trigger import TriggerName
+
+Run = Callable[[Dsn, str], None]
+
+PIECE = re.compile(
+    r"""
+      (?P<whole> '(?:[^'\\]|''|\\.)*' | `(?:[^`]|``)*` | "(?:[^"\\]|""|\\.)*"
+        | --[ ][^\n]* )
+    | ^DELIMITER[ ](?P<delimiter>\S+)$
+    | (?P<end> ; | \$\$ )
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split like the `mysql` client does."""
+    delimiter, begin = ";", 0
+    for piece in PIECE.finditer(script):
+        if piece["delimiter"]:
+            delimiter, begin = piece["delimiter"], piece.end()
+        elif piece["end"] == delimiter:
+            yield script[begin : piece.start()].strip()
+            begin = piece.end()
+    assert not script[begin:].strip()
+
+
+def with_the_driver(dsn: Dsn, script: str) -> None:
+    with Connection(dsn) as connection:
+        for statement in statements(script):
+            connection.execute(statement)
+
+
+def with_the_client(dsn: Dsn, script: str) -> None:
+    """What people do who do not run `evtrig install`; it drops the comments."""
+    place = [f"--host={dsn.host}", f"--port={dsn.port}", "--protocol=tcp"]
+    if dsn.unix_socket:
+        place = [f"--socket={dsn.unix_socket}"]
+    done = subprocess.run(
+        ["mysql", "--no-defaults", *place, f"--user={dsn.user}"],
+        input=script.encode(),
+        capture_output=True,
+        env={**os.environ, "MYSQL_PWD": dsn.password},
+        check=False,
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+RUNS = [with_the_driver, *[with_the_client] * bool(shutil.which("mysql"))]
+
+
+def cases(server: ThrowawayServer) -> list[str]:
+    names = golden.names(server.name)
+    if server.name == "mysql" and server.server.version < (9,):
+        names.remove("vector")
+    return names
+
+
+@pytest.fixture
+def drop(server: ThrowawayServer) -> Iterator[list[str]]:
+    """Statements that are run after the test, in this order."""
+    drops: list[str] = []
+    yield drops
+    with Connection(Dsn.parse(server.dsn)) as connection:
+        for statement in drops:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
+def test_what_generate_prints_can_be_applied_and_install_finds_all_there(
+    run: Run, server: ThrowawayServer, schema: str, drop: list[str]
+) -> None:
+    dsn = Dsn.parse(server.dsn)
+    for number, name in enumerate(cases(server)):
+        text = golden.spec_text(server.name, name)
+        script = golden.golden(server.name, name).read_text()
+        text, script = moved(text, script, f"{schema}{number}", drop)
+        spec = parse(text, path=f"{name}.yml")
+        with Connection(dsn) as connection:
+            create_tables(connection, spec)
+            run(dsn, script)
+            left = [step.title for step in prepare(connection, spec).steps]
+            assert (name, left) == (name, [])
+            write(connection, spec)
+
+
+def moved(text: str, script: str, prefix: str, drop: list[str]) -> tuple[str, str]:
+    """Spec and SQL with schemas and an account of this test's own."""
+    spec = parse(text, path="evtrig.yml")
+    schema, outbox = spec.tables[0].schema, spec.outbox
+    new_schema, new_outbox = f"{prefix} {schema}", f"{prefix} {outbox}"
+    drop += [f"DROP SCHEMA IF EXISTS {ident(s)}" for s in (new_schema, new_outbox)]
+    for table in spec.tables:
+        old, new = (
+            TriggerName.of(s, table.name, "insert").table for s in (schema, new_schema)
+        )
+        script = script.replace(f"evtrig_{old}_", f"evtrig_{new}_")
+        script = script.replace(
+            literal(f"{schema}.{table.name}"), literal(f"{new_schema}.{table.name}")
+        )
+    for old, new in ((schema, new_schema), (outbox, new_outbox)):
+        script = script.replace(ident(old), ident(new))
+    owner = "current_user"
+    if spec.definer:
+        owner = f"{prefix}_d@localhost"
+        script = script.replace("`evtrig_definer`@", f"`{prefix}_d`@")
+        drop.append(f"DROP USER IF EXISTS `{prefix}_d`@localhost")
+    lines = [f"definer: {owner}", f"schema: {quoted(new_schema)}"]
+    lines.append(f"outbox: {quoted(new_outbox)}")
+    kept = re.sub(r"^(schema|outbox|definer):.*\n", "", text, flags=re.MULTILINE)
+    return kept + "\n".join(lines) + "\n", script
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def create_tables(connection: Connection, spec: Spec) -> None:
+    connection.execute("SET SESSION sql_mode = ''")
+    connection.execute(
+        f"CREATE DATABASE {ident(spec.tables[0].schema)} CHARACTER SET utf8mb4"
+    )
+    for table in spec.tables:
+        columns = [f"{ident(column.name)} {column.type}" for column in table.columns]
+        keys = ", ".join(ident(name) for name in table.key)
+        connection.execute(
+            f"CREATE TABLE {qualified(table.schema, table.name)}"
+            f" ({', '.join(columns)}, PRIMARY KEY ({keys}))"
+        )
+
+
+def write(connection: Connection, spec: Spec) -> None:
+    """Each operation once, in each table; empty values where there is no default."""
+    count = 0
+    for table in spec.tables:
+        name = qualified(table.schema, table.name)
+        connection.execute(f"INSERT INTO {name} () VALUES ()")
+        key = ident(table.key[0])
+        kind = next(c.type for c in table.columns if c.name == table.key[0])
+        new = "UUID()" if kind == "uuid" else "7"
+        connection.execute(f"UPDATE {name} SET {key} = {new}")
+        connection.execute(f"DELETE FROM {name}")
+        count += len(table.operations) + ("update" in table.operations)
+    events = qualified(spec.outbox, "events")
+    assert connection.value(f"SELECT COUNT(*) FROM {events}") == count
+    sources = connection.rows(f"SELECT DISTINCT source FROM {events}")
+    assert {row[0] for row in sources} == {
+        f"{table.schema}.{table.name}" for table in spec.tables
+    }
+
+
+def test_the_names_of_the_specs_are_in_their_places() -> None:
+    assert all(Path(golden.FOLDER, family).is_dir() for family in golden.FAMILIES)
