@@ -255,6 +255,7 @@ def uninstall(path: str, dsn: Dsn, keep_outbox: bool, yes: bool) -> None:
         removal = uninstall(
             connection,
             outbox=spec.outbox,
+            sources=[(table.schema, table.name) for table in spec.tables],
             keep_outbox=keep_outbox,
             on_step=lambda step: click.echo(step.title),
         )

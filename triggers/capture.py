@@ -9,7 +9,7 @@ from ..database.server import Server
 from ..errors import PreflightError, SpecError, nearest
 from .column import ColumnType, UnknownType
 from .spec import Account, Spec, TableSpec
-from .sql import Sql
+from .sql import Sql, qualified
 from .table import Column, Table
 
 __all__ = ["Capture", "notices", "resolve"]
@@ -168,6 +168,12 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
             f"{source} uses the engine {table.engine}, which cannot roll back:"
             " an event and its change could part",
             f"ALTER TABLE {source} ENGINE = InnoDB, or remove it ({at}).",
+        )]  # fmt: skip
+    if not table.columns:
+        return [(
+            f"this account may not see the columns of {source}: it lacks the privilege"
+            " SELECT",
+            f"GRANT SELECT ON {qualified(table.schema, table.name)} TO it.",
         )]  # fmt: skip
     key = spec.key or table.primary_key
     if not key:

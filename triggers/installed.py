@@ -41,6 +41,11 @@ class InstalledTrigger:
     collation: str = COLLATION
 
     @property
+    def source(self) -> str:
+        """The table it is on now, as ``schema.table``."""
+        return f"{self.schema}.{self.table}"
+
+    @property
     def token(self) -> str:
         """What it expects of the next generation; empty if that was edited away."""
         return self._find(rf"CAST\(@{self.name.next} AS BINARY\) = '(\w+)'") or ""
@@ -70,6 +75,8 @@ class Installed:
     has_relay: bool = False
     #: Of the definer's account; None if there is no such account.
     definer_privileges: Privileges | None = None
+    #: Whether the connected account may not know about the definer's.
+    is_definer_hidden: bool = False
 
 
 #: What makes information_schema.triggers unfaithful: MySQL 9.7 garbles a name with a
@@ -118,13 +125,15 @@ def inspect(
         has_relay = connection.value(query) is not None
     events = str(qualified(outbox, "events"))
     triggers = tuple(_triggers(connection, outbox, odd))
+    privileges, is_hidden = _definer_privileges(connection, definer)
     return Installed(
         triggers=tuple(t for t in triggers if events in t.body),
         others=tuple(t for t in triggers if events not in t.body),
         has_outbox=has_outbox,
         outbox_tables=tables,
         has_relay=has_relay,
-        definer_privileges=_definer_privileges(connection, definer),
+        definer_privileges=privileges,
+        is_definer_hidden=is_hidden,
     )
 
 
@@ -160,12 +169,12 @@ def _triggers(
 
 def _definer_privileges(
     connection: Connection, definer: Account | None
-) -> Privileges | None:
+) -> tuple[Privileges | None, bool]:
+    """The definer's privileges, and whether they are hidden from this account."""
     if definer is None:
-        return None
+        return None, False
     try:
-        return privileges_of(connection, definer)
+        return privileges_of(connection, definer), False
     except DatabaseError:
-        # Only an account that may read the schema `mysql` is told. CREATE USER IF NOT
-        # EXISTS and GRANT do no harm if all is there already.
-        return None
+        # Only an account that may read the schema `mysql` is told.
+        return None, True

@@ -86,7 +86,7 @@ def _name_problems(
     }
     captured = set(by_digest.values())
     for trigger in installed.triggers:
-        source = f"{trigger.schema}.{trigger.table}"
+        source = trigger.source
         made_for = by_digest.get(trigger.name.table, "another table")
         if made_for != source and (
             trigger.name.table in by_digest or source in captured
@@ -100,7 +100,7 @@ def _name_problems(
     for trigger in installed.others:
         if by_digest.get(trigger.name.table, "").startswith(f"{trigger.schema}."):
             yield (
-                f"trigger {trigger.name} on {trigger.schema}.{trigger.table} does not"
+                f"trigger {trigger.name} on {trigger.source} does not"
                 f" write to {outbox}.events",
                 "Run evtrig uninstall with the `outbox:` it was installed with, or drop"
                 " it if it is not evtrig's.",
@@ -126,14 +126,17 @@ def _privilege_problems(
             f"GRANT {privilege} ON {on} TO {me}",
         )
 
-    if not installed.has_outbox or set(OUTBOX_TABLES) - installed.outbox_tables.keys():
+    # Of the whole schema: a grant on a table that is not there yet is refused.
+    everything = f"{ident(outbox)}.*"
+    if not installed.has_outbox or OUTBOX_TABLES.keys() - installed.outbox_tables:
         if not own.allow("CREATE", outbox):
-            yield lack("CREATE", f"{ident(outbox)}.*", "to create the outbox")
+            yield lack("CREATE", everything, "to create the outbox")
     if not installed.has_relay:
         for privilege in ("SELECT", "INSERT"):
             if not own.allow(privilege, outbox, "event_polling_state"):
-                state = qualified(outbox, "event_polling_state")
-                yield lack(privilege, state, "to add the relay")
+                yield lack(privilege, everything, "to add the relay")
+    if definer is None and not own.allow("INSERT", outbox, "events"):
+        yield lack("INSERT", everything, "as the owner of the triggers")
     if any(step.kind == "account" for step in plan.steps):
         if not own.allow("CREATE USER"):
             yield lack("CREATE USER", "*.*", f"to create {definer}")
@@ -156,10 +159,10 @@ def _grant_option_problems(
     outbox: str,
     lack: Lack,
 ) -> Iterable[Problem]:
-    tables = [(outbox, "events"), *((c.schema, c.table) for c in captures)]
-    for schema, table in tables:
+    objects = [(outbox, "events", f"{ident(outbox)}.*")]
+    objects += [(c.schema, c.table, qualified(c.schema, c.table)) for c in captures]
+    for schema, table, on in objects:
         if not own.allow("GRANT OPTION", schema, table):
-            on = qualified(schema, table)
             yield lack("GRANT OPTION", on, "to grant it to the definer")
 
 

@@ -128,11 +128,13 @@ def render_trigger(
     """One CREATE TRIGGER statement, without a delimiter.
 
     ``token`` is what the trigger expects of its next generation. ``previous`` is
-    the generation that is there now, with the token which that one expects.
+    the generation that is there now, ``previous_token`` what that one expects; empty if
+    somebody has edited it away.
     """
     order, mark = Sql(""), None
-    if previous is not None and previous_token is not None:
+    if previous is not None:
         order = Sql(f" PRECEDES {ident(str(previous))}")
+    if previous_token:
         mark = Mark.left_by(name, previous_token)
     view = TriggerView(
         capture=capture,

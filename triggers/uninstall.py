@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..database.connection import Connection
+from ..errors import PreflightError
 from .install import apply
 from .installed import inspect
 from .plan import Step, outbox_removal, removal
+from .privilege import own_privileges
 from .sql import qualified
 
 __all__ = ["Removal", "uninstall"]
@@ -28,14 +30,19 @@ def uninstall(
     connection: Connection,
     *,
     outbox: str,
+    sources: Sequence[tuple[str, str]] = (),
     keep_outbox: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Removal:
     """Drop every trigger that writes to this outbox, then the outbox if it is empty.
 
     DROP TRIGGER waits for the transactions that use it, so once all are gone no
-    further event can come.
+    further event can come. ``sources`` are the captured tables, as (schema, table).
+    Raises PreflightError if there may be triggers that this account cannot see: under
+    them the outbox must stay, or every write would fail.
     """
+    if not keep_outbox:
+        _check_sight(connection, outbox, sources)
     installed = inspect(connection, (), outbox=outbox, definer=None)
     apply(connection, removal(installed), on_step=on_step)
     waiting = 0
@@ -46,3 +53,26 @@ def uninstall(
     if drop:
         apply(connection, outbox_removal(installed, outbox), on_step=on_step)
     return Removal(len(installed.triggers), waiting, drop)
+
+
+def _check_sight(
+    connection: Connection, outbox: str, sources: Sequence[tuple[str, str]]
+) -> None:
+    own = own_privileges(connection)
+    hidden = [
+        qualified(schema, table)
+        for schema, table in sources
+        if not own.allow("TRIGGER", schema, table)
+    ]
+    if own.allow("TRIGGER") or (sources and not hidden):
+        return
+    on = hidden[0] if hidden else "*.*"
+    raise PreflightError(
+        (
+            (
+                f"this account may not see all triggers that write to {outbox}.events:"
+                f" it lacks the privilege TRIGGER on {on}",
+                f"GRANT TRIGGER ON {on} TO it, or leave the outbox with --keep-outbox.",
+            ),
+        )
+    )

@@ -179,7 +179,11 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 def sync_directory(path: str) -> None:
     """Make a new file's name as durable as its contents (fsync(2))."""
-    directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    try:
+        directory = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    except PermissionError:
+        # A directory that may be written to and not read cannot be synced.
+        return
     try:
         os.fsync(directory)
     finally:

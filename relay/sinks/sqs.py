@@ -12,6 +12,7 @@ reference, November 2026.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -273,12 +274,12 @@ def group_id(key: str) -> str:
     """
     parts = PLAIN_KEY.fullmatch(key)
     if parts:
-        compact = json.dumps(
-            json.loads(parts[2]), ensure_ascii=False, separators=(",", ":")
-        )
-        plain = f"{parts[1]}:{compact}"
-        if len(plain) <= LONGEST_ID and not NOT_ID.search(plain):
-            return plain
+        # An application may have written the event itself, and anything for its key.
+        with contextlib.suppress(ValueError):
+            compact = json.dumps(json.loads(parts[2]), separators=(",", ":"))
+            plain = f"{parts[1]}:{compact}"
+            if len(plain) <= LONGEST_ID and not NOT_ID.search(plain):
+                return plain
     digest = base64.b32encode(hashlib.sha256(key.encode()).digest())
     return "h-" + digest.decode().rstrip("=")
 

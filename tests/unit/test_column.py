@@ -5,6 +5,7 @@ What the expressions give on a server is in tests/integration/test_types.py.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -134,8 +135,6 @@ def test_any_text_is_a_type_or_unknown(text: str) -> None:
 )
 def test_an_odd_type_is_read_in_no_time(text: str) -> None:
     begun = time.perf_counter()
-    try:
+    with contextlib.suppress(UnknownType):
         ColumnType.parse(text)
-    except UnknownType:
-        pass
     assert time.perf_counter() - begun < 1

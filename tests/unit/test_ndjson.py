@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,17 @@ def test_a_file_that_cannot_be_opened_is_named(
         FileSink(path)
     assert path in refused.value.message
     assert refused.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_may_be_written_to_but_not_read_is_no_traceback() -> None:
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, nobody, nobody)
+        os.chmod(folder, 0o300)
+        os.seteuid(nobody)
+        try:
+            with contextlib.suppress(SinkError):
+                FileSink(f"{folder}/events.ndjson").close()
+        finally:
+            os.seteuid(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -47,6 +48,12 @@ def test_a_key_that_is_no_id_becomes_a_digest() -> None:
     for name in ("two words", "é", "x" * 200, 'a "quote"', "back\\slash", "tab\t"):
         group = group_id(f"shop.orders:{json.dumps({'name': name})}")
         assert re.fullmatch("h-[A-Z2-7]{52}", group), name
+
+
+@pytest.mark.parametrize("text", ['{"id": 007}', '{"id": 1,}', '{"a": "x\ty"}', ""])
+def test_a_key_that_is_no_json_becomes_a_digest_too(text: str) -> None:
+    """An application may write events itself; it must not end the relay."""
+    assert re.fullmatch("h-[A-Z2-7]{52}", group_id(f"shop.t:{text}"))
 
 
 def test_the_longest_id_is_of_128_characters() -> None:
