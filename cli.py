@@ -351,8 +351,15 @@ def relay(
         return
     if not summary.held and (once or drain):
         raise EvtrigError(
-            "another relay held the lease all the time",
-            hint="Stop it, or take over from it with --take-over.",
+            "the lease could not be had in time",
+            hint="Another relay holds it: stop that one, or take over from it with"
+            " --take-over.",
+        )
+    if once and summary.left:
+        raise EvtrigError(
+            f"{summary.left} events of the batch were not acknowledged:"
+            f" {summary.last_reason}",
+            hint="They stay in the outbox and are sent again.",
         )
     if drain and summary.left:
         why = f": {summary.last_reason}" if summary.last_reason else ""

@@ -117,10 +117,12 @@ class Connection:
             raise self._translate(error, "connect to") from None
         except (OSError, RuntimeError, UnicodeError) as error:
             # A CA file that cannot be read; a host name no resolver accepts.
+            with_ca = f" with ssl_ca={dsn.ssl_ca}" if dsn.ssl_ca else ""
+            hint = "Check the file and that it holds PEM certificates."
             raise DatabaseError(
-                f"cannot connect to {dsn}: {error}",
+                f"cannot connect to {dsn}{with_ca}: {error}",
                 number=CANNOT_CONNECT,
-                hint=HINTS[CANNOT_CONNECT],
+                hint=hint if dsn.ssl_ca else HINTS[CANNOT_CONNECT],
             ) from None
         try:
             self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")

@@ -13,6 +13,7 @@ import hashlib
 import os
 import random
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -145,9 +146,13 @@ class Mysqld:
         self.port = _free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        # Its name is known before it is there, so that an interruption at any moment
+        # finds it.
+        name = f"{PREFIX}{secrets.token_hex(6)}"
+        self.folder = Path(tempfile.gettempdir()).resolve() / name
         self._lock: IO[bytes] | None = None
         try:
+            self.folder.mkdir(0o700)
             # Locked before it has its name: _remove_abandoned may look just now.
             self._lock = (self.folder / "new.lock").open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX)

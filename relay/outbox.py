@@ -7,8 +7,9 @@ that freezes holds no lock.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..database.connection import READ_ONLY, RETRY, Connection, Row
 from ..database.dsn import Dsn
@@ -16,6 +17,8 @@ from ..errors import ConnectionLost, DatabaseError, EvtrigError
 from .event import Event
 
 __all__ = ["Holder", "Outbox"]
+
+T = TypeVar("T")
 
 # The envelope's pieces, in its order of members; the server puts them together, which
 # costs the relay a fifth of doing it in Python. DATE_FORMAT's % are doubled for the
@@ -34,8 +37,10 @@ BETWEEN = "', \"after\": '"
 AFTER = "COALESCE(e.`after`, 'null')"
 TAIL = """\
 CONCAT(', "transaction": ', COALESCE(JSON_QUOTE(e.`transaction`), 'null'),
-       ', "context": ', COALESCE(e.`context`, 'null'), '}}')"""
-PIECES = (HEAD, BEFORE, BETWEEN, AFTER, TAIL)
+       ', "context": ')"""
+CONTEXT = "COALESCE(e.`context`, 'null')"
+END = "'}}'"
+PIECES = (HEAD, BEFORE, BETWEEN, AFTER, TAIL, CONTEXT, END)
 
 KEY = "CONCAT(e.`source`, ':', e.`key`)"
 
@@ -141,7 +146,7 @@ class Outbox:
             },
             found_rows=True,
             connect_timeout=max(1, ttl // 2),
-            read_timeout=ttl,
+            read_timeout=max(1, ttl // 2),
         )
         outbox = cls(connection, schema)
         try:
@@ -167,13 +172,14 @@ class Outbox:
 
     def holder(self) -> Holder:
         """Raises EvtrigError if event_polling_state has no row for the relay."""
-        row = self._connection.row(self._sql(HOLDER), (RELAY,))
-        if row is None:
+        rows = self._rows(self._sql(HOLDER), (RELAY,))
+        if not rows:
             raise EvtrigError(
                 f"{self._schema}.event_polling_state has no row {RELAY!r}",
                 hint="Run evtrig install: it puts the row back.",
             )
-        return Holder(row[0], row[1], row[2], bool(row[3]))
+        claim, epoch, name, is_free = rows[0]
+        return Holder(claim, epoch, name, bool(is_free))
 
     def claim(self) -> int:
         """Ask for the lease; the new epoch. The newest claim wins."""
@@ -195,8 +201,8 @@ class Outbox:
 
         One cheap query for both, which is all that an idle relay does.
         """
-        row = self._connection.row(self._sql(LOOK), (epoch, epoch, RELAY))
-        return (bool(row[0]), bool(row[1])) if row else (False, False)
+        rows = self._rows(self._sql(LOOK), (epoch, epoch, RELAY))
+        return (bool(rows[0][0]), bool(rows[0][1])) if rows else (False, False)
 
     def release(self, epoch: int) -> None:
         """Let the lease go, if it is still ours."""
@@ -225,7 +231,7 @@ class Outbox:
             conditions.append(f"{KEY} NOT IN ({places})")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         arguments = (*besides_keys, limit)
-        rows = self._connection.rows(self._sql(READ, where=where), arguments)
+        rows = self._rows(self._sql(READ, where=where), arguments)
         return [self._event(row) for row in rows]
 
     def _event(self, row: Row) -> Event:
@@ -245,36 +251,47 @@ class Outbox:
         return str(value)
 
     def delete(self, events: Iterable[Event], epoch: int) -> int:
-        """Delete exactly these events, if ``epoch`` holds the lease; how many went."""
+        """Delete exactly these events, if ``epoch`` holds the lease; how many went.
+
+        Raises DatabaseError with a number of RETRY if somebody holds a lock on one.
+        """
         pairs = json.dumps([(event.id, event.uid) for event in events])
-        return self._execute(DELETE, (pairs, RELAY, epoch))
+        arguments = (pairs, RELAY, epoch)
+        return self._connection.execute(self._sql(DELETE), arguments)
 
     def is_empty(self) -> bool:
         query = self._sql("SELECT 1 FROM {events} LIMIT 1")
         return self._connection.value(query, ()) is None
 
     def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:
-        """Run a statement that may have to wait for a lock, more than once if need be.
-
-        Each is a transaction of its own, so that repeating it is safe.
-        """
         sql = self._sql(statement)
-        for _ in range(TRIES - 1):
-            try:
-                return self._connection.execute(sql, arguments)
-            except DatabaseError as error:
-                if error.number not in RETRY:
-                    raise
-        try:
-            return self._connection.execute(sql, arguments)
-        except DatabaseError as error:
-            if error.number not in RETRY:
-                raise
-            # Not worth ending for: the relay starts again from its claim.
-            raise ConnectionLost(
-                error.message, number=error.number, hint=error.hint
-            ) from None
+        return patiently(lambda: self._connection.execute(sql, arguments))
+
+    def _rows(self, sql: str, arguments: tuple[object, ...]) -> tuple[Row, ...]:
+        return patiently(lambda: self._connection.rows(sql, arguments))
 
     def _sql(self, statement: str, **parts: str) -> str:
         parts = {name: part.format() for name, part in parts.items()}
         return statement.format(**self._names, **parts)
+
+
+def patiently(run: Callable[[], T]) -> T:
+    """Run a statement that may have to wait for a lock, more than once if need be.
+
+    Each is a transaction of its own, so that repeating it is safe.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return run()
+        except DatabaseError as error:
+            if error.number not in RETRY:
+                raise
+    try:
+        return run()
+    except DatabaseError as error:
+        if error.number not in RETRY:
+            raise
+        # Not worth ending for: the relay starts again from its claim.
+        raise ConnectionLost(
+            error.message, number=error.number, hint=error.hint
+        ) from None

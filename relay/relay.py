@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at a lease that somebody else holds or still has to let go.
 STANDBY_POLL = 0.2
 GRANT_POLL = 0.03
+#: Seconds in which whoever has claimed a free lease is granted it: a few GRANT_POLLs.
+CLAIM_PAUSE = 0.1
 #: Seconds between two attempts to connect again.
 RECONNECT_DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -124,14 +126,18 @@ class Relay:
             # in flight under it any more.
             outbox.release(self._epoch)
         has_said = False
-        seen = self._epoch
+        # At first only an outbox that nobody has ever claimed is surely free.
+        seen = self._epoch or 0
         while not self._is_over():
             holder = outbox.holder()
             # A claim that has moved: somebody is about to be granted the lease, and
             # to claim as well would throw them out.
-            is_awaited = seen is not None and holder.claim != seen
+            is_awaited = holder.claim != seen
             if (is_awaited or not holder.is_free) and not self._may_take_over:
                 seen = holder.claim
+                if holder.is_free:
+                    self._pause(CLAIM_PAUSE)
+                    continue
                 if not has_said:
                     log.info(
                         "another relay publishes, waiting for it to end",

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from ..errors import SinkError
+from ..database.connection import RETRY
+from ..errors import DatabaseError, SinkError
 from .event import Event
 from .lease import TTL, Lease
 from .outbox import Outbox
@@ -95,6 +96,8 @@ class Term:
         )
         self._calls: dict[Future[Sequence[Result]], tuple[Event, ...]] = {}
         self._failure: SinkError | None = None
+        #: Acknowledged, and in the outbox still.
+        self._undeleted: list[Event] = []
         #: Bytes of an average event, once some have been read.
         self._average: float | None = None
         self._poll = SHORTEST_POLL
@@ -122,6 +125,7 @@ class Term:
                     break
                 if self._stop.is_set() or (ends_at and self._clock() >= ends_at):
                     break
+                self._delete()
                 self._read()
                 self._send()
                 if self._is_finished():
@@ -150,12 +154,12 @@ class Term:
 
     @property
     def _is_idle(self) -> bool:
-        return self._saw_end and not len(self._scheduler)
+        return self._saw_end and not len(self._scheduler) and not self._undeleted
 
     def _read(self) -> None:
         now = self._clock()
         scheduler = self._scheduler
-        if not self._has_room and not self._calls:
+        if not self._has_room:
             scheduler.trim()
         if now < self._read_at or not self._may_read:
             return
@@ -163,7 +167,9 @@ class Term:
         events: list[Event] = []
         if self._has_events or not self._is_idle:
             events = self._outbox.read(
-                limit, besides=scheduler.ids, besides_keys=scheduler.held
+                limit,
+                besides=scheduler.ids | {event.id for event in self._undeleted},
+                besides_keys=scheduler.held,
             )
         scheduler.admit(events)
         self._has_read = True
@@ -235,7 +241,6 @@ class Term:
             self._settle(done)
 
     def _settle(self, done: set[Future[Sequence[Result]]]) -> None:
-        acknowledged: list[Event] = []
         for call in done:
             batch = self._calls.pop(call)
             try:
@@ -244,12 +249,32 @@ class Term:
                 self._failure = error
                 results = [Result(Outcome.RETRY, error.message)] * len(batch)
             self._count(batch, results)
-            acknowledged += self._scheduler.settle(batch, results, self._clock())
-        if not acknowledged:
+            self._undeleted += self._scheduler.settle(batch, results, self._clock())
+        self._delete()
+
+    def _delete(self) -> None:
+        """Delete what was acknowledged; while somebody holds a lock on it, later."""
+        events = self._undeleted
+        if not events:
             return
-        if self._outbox.delete(acknowledged, self._lease.epoch) < len(acknowledged):
+        try:
+            deleted = self._outbox.delete(events, self._lease.epoch)
+        except DatabaseError as error:
+            if error.number not in RETRY:
+                raise
+            log.warning(
+                "cannot delete yet",
+                extra={
+                    "action": "delete",
+                    "events": len(events),
+                    "reason": error.message,
+                },
+            )
+            return
+        if deleted < len(events):
             # Somebody else holds the lease, or has deleted events: find out now.
             self._lease = self._lease.renewed(asked_at=self._clock() - self._lease.ttl)
+        self._undeleted = []
 
     def _count(self, batch: Sequence[Event], results: Sequence[Result]) -> None:
         summary = self._summary
@@ -274,7 +299,7 @@ class Term:
             )
 
     def _is_finished(self) -> bool:
-        if self._calls:
+        if self._calls or self._undeleted:
             return False
         if self._options.drain:
             return self._is_idle or (self._saw_end and self._scheduler.is_stuck)

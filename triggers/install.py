@@ -76,6 +76,7 @@ def apply(
     connection: Connection,
     todo: Plan,
     *,
+    command: str = "install",
     on_step: Callable[[Step], None] = lambda step: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -83,7 +84,7 @@ def apply(
 
     A table ends with all of its triggers or, if one cannot be created, with none;
     the tables before it stay captured. Whatever stopped it, the next install goes on
-    from there. ``wait`` takes seconds.
+    from there. ``command`` is how the user says that again, ``wait`` takes seconds.
     """
     if not todo.steps:
         return
@@ -96,8 +97,8 @@ def apply(
         except EvtrigError as error:
             left = _undo(connection, done, step, wait)
             raise EvtrigError(
-                f"cannot {step.title}: {error.message}. {left}",
-                hint=f"{error.hint or ''} Then run evtrig install again: it goes on"
+                f"cannot {step.title}: {error.message}{left}",
+                hint=f"{error.hint or ''} Then run evtrig {command} again: it goes on"
                 " from here.".lstrip(),
             ) from None
         done.append(step)
@@ -125,14 +126,11 @@ def _undo(
     wait: Callable[[float], None],
 ) -> str:
     """Take back what was done for the table that failed; what is left, in words."""
-    tables = {step.source for step in done if step.source} - {failed.source}
-    left = f"{len(tables)} tables are done" if tables else "No table is captured yet"
-    for step in reversed(done):
-        if step.source != failed.source or step.undo is None:
-            continue
+    undo = [step for step in done if step.source == failed.source and step.undo]
+    for step in reversed(undo):
         try:
-            _execute(connection, replace(step, sql=step.undo), wait)
+            _execute(connection, replace(step, sql=step.undo or step.sql), wait)
         except EvtrigError:
             # The next install sees what is there, and completes it.
-            return f"{left}, {failed.source} is captured in part"
-    return f"{left}, nothing is left on {failed.source}" if failed.source else left
+            return f". {failed.source} is captured in part"
+    return f". Nothing is left on {failed.source}" if undo else ""

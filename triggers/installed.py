@@ -48,12 +48,12 @@ class InstalledTrigger:
     @property
     def token(self) -> str:
         """What it expects of the next generation; empty if that was edited away."""
-        return self._find(rf"CAST\(@{self.name.next} AS BINARY\) = '(\w+)'") or ""
+        return self._find(rf"@{self.name.next} AS BINARY\) = CONCAT\('(\w+)'") or ""
 
     @property
     def previous_token(self) -> str | None:
         """What it tells the generation before; None if it was the first."""
-        return self._find(rf"SET @{self.name} = '(\w+)'")
+        return self._find(rf"SET @{self.name} = CONCAT\('(\w+)'")
 
     def _find(self, pattern: str) -> str | None:
         match = re.search(pattern, self.body)

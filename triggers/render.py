@@ -46,7 +46,8 @@ class Mark:
     """What one generation of a trigger tells the one before it.
 
     A session variable that holds a token nobody else knows, so that an application
-    cannot suppress an event by setting the variable.
+    cannot suppress an event by setting the variable, and the time of the statement,
+    so that a mark nobody has consumed is worth nothing later.
     """
 
     variable: Sql

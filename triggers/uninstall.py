@@ -44,14 +44,15 @@ def uninstall(
     if not keep_outbox:
         _check_sight(connection, outbox, sources)
     installed = inspect(connection, (), outbox=outbox, definer=None)
-    apply(connection, removal(installed), on_step=on_step)
+    apply(connection, removal(installed), command="uninstall", on_step=on_step)
     waiting = 0
     if "events" in installed.outbox_tables:
         events = qualified(outbox, "events")
         waiting = int(connection.value(f"SELECT COUNT(*) FROM {events}"))
     drop = installed.has_outbox and not waiting and not keep_outbox
     if drop:
-        apply(connection, outbox_removal(installed, outbox), on_step=on_step)
+        rest = outbox_removal(installed, outbox)
+        apply(connection, rest, command="uninstall", on_step=on_step)
     return Removal(len(installed.triggers), waiting, drop)
 
 

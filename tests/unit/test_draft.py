@@ -196,9 +196,7 @@ def test_a_line_break_in_a_name_does_not_end_a_comment(name: str) -> None:
 def test_a_draft_is_generated_without_a_database() -> None:
     spec = parse(draft([table()], "shop", MYSQL), path="evtrig.yml")
     captures = resolve(spec, None, MYSQL)
-    steps = plan(
-        captures, Installed(), MYSQL, outbox=spec.outbox, definer=spec.definer
-    )
+    steps = plan(captures, Installed(), MYSQL, outbox=spec.outbox, definer=spec.definer)
     assert "AFTER UPDATE ON `shop`.`orders`" in script(steps, MYSQL)
 
 

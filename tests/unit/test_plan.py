@@ -119,9 +119,7 @@ class Database:
     def current(self, wanted: Capture) -> dict[str, InstalledTrigger]:
         """The newest trigger of every operation."""
         found: dict[str, InstalledTrigger] = {}
-        for trigger in sorted(
-            self.installed.triggers, key=lambda t: t.name.generation
-        ):
+        for trigger in sorted(self.installed.triggers, key=lambda t: t.name.generation):
             if trigger.table == wanted.table:
                 found[trigger.name.operation] = trigger
         return found

@@ -101,7 +101,9 @@ def test_a_table_grant_holds_for_that_table_only() -> None:
 
 
 def test_a_column_grant_is_not_the_privilege_on_the_table() -> None:
-    app = of("GRANT SELECT (`id`, `a,b`, `)x`), INSERT (`id`), DELETE ON `s`.`t` TO `a`@`%`")
+    app = of(
+        "GRANT SELECT (`id`, `a,b`, `)x`), INSERT (`id`), DELETE ON `s`.`t` TO `a`@`%`"
+    )
     assert app.allow("DELETE", "s", "t")
     assert not app.allow("SELECT", "s", "t")
     assert not app.allow("INSERT", "s", "t")

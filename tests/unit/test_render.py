@@ -127,8 +127,8 @@ def test_a_later_trigger_runs_before_the_one_it_replaces_and_marks_the_change() 
     previous = TriggerName.of("shop", "customers", "update", 1)
     sql = trigger(previous=previous, previous_token="xyz")
     assert f"FOR EACH ROW PRECEDES `{previous}`\n" in sql
-    mark = f"SET @{previous.next} = 'xyz';"
-    skip = f"IF CAST(@{previous.next.next} AS BINARY) = 'abc' THEN"
+    mark = f"SET @{previous.next} = CONCAT('xyz', NOW(6));"
+    skip = f"IF CAST(@{previous.next.next} AS BINARY) = CONCAT('abc', NOW(6)) THEN"
     assert sql.index(mark) < sql.index(skip)
 
 

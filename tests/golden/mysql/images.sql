@@ -47,8 +47,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_4f3d8bcc678c_i_2 AS BINARY) = '915c118463e12428' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_4f3d8bcc678c_i_2 AS BINARY) = CONCAT('915c118463e12428', NOW(6)) THEN
         SET @evtrig_4f3d8bcc678c_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -81,8 +82,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_4f3d8bcc678c_u_2 AS BINARY) = '2cda95624862c96f' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_4f3d8bcc678c_u_2 AS BINARY) = CONCAT('2cda95624862c96f', NOW(6)) THEN
         SET @evtrig_4f3d8bcc678c_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -155,8 +157,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_4f3d8bcc678c_d_2 AS BINARY) = '7153b18701c848a7' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_4f3d8bcc678c_d_2 AS BINARY) = CONCAT('7153b18701c848a7', NOW(6)) THEN
         SET @evtrig_4f3d8bcc678c_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -186,8 +189,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_2b8116d16414_i_2 AS BINARY) = '509caee4ab9db5c3' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_2b8116d16414_i_2 AS BINARY) = CONCAT('509caee4ab9db5c3', NOW(6)) THEN
         SET @evtrig_2b8116d16414_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -217,8 +221,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_2b8116d16414_u_2 AS BINARY) = '9829d68b7f04a068' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_2b8116d16414_u_2 AS BINARY) = CONCAT('9829d68b7f04a068', NOW(6)) THEN
         SET @evtrig_2b8116d16414_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -291,8 +296,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_2b8116d16414_d_2 AS BINARY) = '4501e31e1bc8591d' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_2b8116d16414_d_2 AS BINARY) = CONCAT('4501e31e1bc8591d', NOW(6)) THEN
         SET @evtrig_2b8116d16414_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -322,8 +328,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_d9b08e78042a_i_2 AS BINARY) = 'f938fa2854e0c1a9' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_d9b08e78042a_i_2 AS BINARY) = CONCAT('f938fa2854e0c1a9', NOW(6)) THEN
         SET @evtrig_d9b08e78042a_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -356,8 +363,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_d9b08e78042a_u_2 AS BINARY) = '1b74c0bdefc5f2c9' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_d9b08e78042a_u_2 AS BINARY) = CONCAT('1b74c0bdefc5f2c9', NOW(6)) THEN
         SET @evtrig_d9b08e78042a_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -430,8 +438,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_d9b08e78042a_d_2 AS BINARY) = 'abc9bf73279fee92' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_d9b08e78042a_d_2 AS BINARY) = CONCAT('abc9bf73279fee92', NOW(6)) THEN
         SET @evtrig_d9b08e78042a_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -464,8 +473,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_2b24030a211e_i_2 AS BINARY) = 'b487a823aa65075e' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_2b24030a211e_i_2 AS BINARY) = CONCAT('b487a823aa65075e', NOW(6)) THEN
         SET @evtrig_2b24030a211e_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -498,8 +508,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_2b24030a211e_d_2 AS BINARY) = '522b7c3519db0f62' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_2b24030a211e_d_2 AS BINARY) = CONCAT('522b7c3519db0f62', NOW(6)) THEN
         SET @evtrig_2b24030a211e_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -536,8 +547,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_8c92e99b1815_u_2 AS BINARY) = '06ed09447429e244' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_8c92e99b1815_u_2 AS BINARY) = CONCAT('06ed09447429e244', NOW(6)) THEN
         SET @evtrig_8c92e99b1815_u_2 = NULL;
         LEAVE capture;
     END IF;

@@ -60,8 +60,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_60bcb32ff52d_i_2 AS BINARY) = 'a36e9aba1e5e531e' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_60bcb32ff52d_i_2 AS BINARY) = CONCAT('a36e9aba1e5e531e', NOW(6)) THEN
         SET @evtrig_60bcb32ff52d_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -108,8 +109,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_60bcb32ff52d_u_2 AS BINARY) = '8bbab6d7492df33e' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_60bcb32ff52d_u_2 AS BINARY) = CONCAT('8bbab6d7492df33e', NOW(6)) THEN
         SET @evtrig_60bcb32ff52d_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -211,8 +213,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_60bcb32ff52d_d_2 AS BINARY) = '4d9452ea3846d63a' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_60bcb32ff52d_d_2 AS BINARY) = CONCAT('4d9452ea3846d63a', NOW(6)) THEN
         SET @evtrig_60bcb32ff52d_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -258,8 +261,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_0768f87a16f9_i_2 AS BINARY) = '2f3c1d695df2bfb0' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_0768f87a16f9_i_2 AS BINARY) = CONCAT('2f3c1d695df2bfb0', NOW(6)) THEN
         SET @evtrig_0768f87a16f9_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -296,8 +300,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_0768f87a16f9_u_2 AS BINARY) = '1c6b8f55b3a55503' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_0768f87a16f9_u_2 AS BINARY) = CONCAT('1c6b8f55b3a55503', NOW(6)) THEN
         SET @evtrig_0768f87a16f9_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -378,8 +383,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_0768f87a16f9_d_2 AS BINARY) = '6fb2c19fb43ef85e' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_0768f87a16f9_d_2 AS BINARY) = CONCAT('6fb2c19fb43ef85e', NOW(6)) THEN
         SET @evtrig_0768f87a16f9_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -416,8 +422,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_52472c8ff1cb_i_2 AS BINARY) = '7ee56ecddf0de776' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_52472c8ff1cb_i_2 AS BINARY) = CONCAT('7ee56ecddf0de776', NOW(6)) THEN
         SET @evtrig_52472c8ff1cb_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -449,8 +456,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_52472c8ff1cb_u_2 AS BINARY) = 'ac641e838ce49cf0' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_52472c8ff1cb_u_2 AS BINARY) = CONCAT('ac641e838ce49cf0', NOW(6)) THEN
         SET @evtrig_52472c8ff1cb_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -521,8 +529,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_52472c8ff1cb_d_2 AS BINARY) = '2dd11c089d26ac35' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_52472c8ff1cb_d_2 AS BINARY) = CONCAT('2dd11c089d26ac35', NOW(6)) THEN
         SET @evtrig_52472c8ff1cb_d_2 = NULL;
         LEAVE capture;
     END IF;

@@ -56,8 +56,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_fe8afeaace68_i_2 AS BINARY) = '759bb47e64ae35c2' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_i_2 AS BINARY) = CONCAT('759bb47e64ae35c2', NOW(6)) THEN
         SET @evtrig_fe8afeaace68_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -92,8 +93,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_fe8afeaace68_u_2 AS BINARY) = '1909508ea29596f5' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_u_2 AS BINARY) = CONCAT('1909508ea29596f5', NOW(6)) THEN
         SET @evtrig_fe8afeaace68_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -170,8 +172,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_fe8afeaace68_d_2 AS BINARY) = '1096d58a514b9cfe' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_d_2 AS BINARY) = CONCAT('1096d58a514b9cfe', NOW(6)) THEN
         SET @evtrig_fe8afeaace68_d_2 = NULL;
         LEAVE capture;
     END IF;
@@ -206,8 +209,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_7458f44cdbf1_i_2 AS BINARY) = 'e64d856f5c176870' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_i_2 AS BINARY) = CONCAT('e64d856f5c176870', NOW(6)) THEN
         SET @evtrig_7458f44cdbf1_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -244,8 +248,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_7458f44cdbf1_u_2 AS BINARY) = 'e1b89b49ae58d086' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_u_2 AS BINARY) = CONCAT('e1b89b49ae58d086', NOW(6)) THEN
         SET @evtrig_7458f44cdbf1_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -326,8 +331,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_7458f44cdbf1_d_2 AS BINARY) = '80a439acd9014030' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_d_2 AS BINARY) = CONCAT('80a439acd9014030', NOW(6)) THEN
         SET @evtrig_7458f44cdbf1_d_2 = NULL;
         LEAVE capture;
     END IF;

@@ -54,8 +54,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_31c7058526d3_i_2 AS BINARY) = 'd0f36f29b679cf05' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_31c7058526d3_i_2 AS BINARY) = CONCAT('d0f36f29b679cf05', NOW(6)) THEN
         SET @evtrig_31c7058526d3_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -143,8 +144,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_31c7058526d3_u_2 AS BINARY) = 'f1d4c4cc122aba2b' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_31c7058526d3_u_2 AS BINARY) = CONCAT('f1d4c4cc122aba2b', NOW(6)) THEN
         SET @evtrig_31c7058526d3_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -327,8 +329,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_31c7058526d3_d_2 AS BINARY) = 'a3ab9de1f827761c' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_31c7058526d3_d_2 AS BINARY) = CONCAT('a3ab9de1f827761c', NOW(6)) THEN
         SET @evtrig_31c7058526d3_d_2 = NULL;
         LEAVE capture;
     END IF;

@@ -54,8 +54,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_a9b0da3a4d32_i_2 AS BINARY) = '3fe75457ea338249' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_a9b0da3a4d32_i_2 AS BINARY) = CONCAT('3fe75457ea338249', NOW(6)) THEN
         SET @evtrig_a9b0da3a4d32_i_2 = NULL;
         LEAVE capture;
     END IF;
@@ -88,8 +89,9 @@ capture: BEGIN
     DECLARE before_key, after_key, before_row, after_row
         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_a9b0da3a4d32_u_2 AS BINARY) = 'd146754d7a4d83c6' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_a9b0da3a4d32_u_2 AS BINARY) = CONCAT('d146754d7a4d83c6', NOW(6)) THEN
         SET @evtrig_a9b0da3a4d32_u_2 = NULL;
         LEAVE capture;
     END IF;
@@ -162,8 +164,9 @@ FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
 
-    -- The next generation of this trigger, if there is one, has recorded the change.
-    IF CAST(@evtrig_a9b0da3a4d32_d_2 AS BINARY) = '317d3e83a4bf21d6' THEN
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_a9b0da3a4d32_d_2 AS BINARY) = CONCAT('317d3e83a4bf21d6', NOW(6)) THEN
         SET @evtrig_a9b0da3a4d32_d_2 = NULL;
         LEAVE capture;
     END IF;

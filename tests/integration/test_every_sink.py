@@ -1,0 +1,195 @@
+"""What every sink must do, tested on each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes.aws import FakeAws
+
+from evtrig.relay.event import Event
+from evtrig.relay.sinks import SCHEMES, open_sink
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Sink
+
+#: What a row may hold, and a sink or its protocol may trip over.
+AWKWARD = (
+    "plain",
+    "",
+    "a\ttab, a\nline break, a\rcarriage return, a \x00 and a \x1f",
+    'quotes " and \\ and \\" and \\n',
+    "é ü ß 漢字 🍣 \U0010ffff",
+    "\ufffe\uffff",
+    "<tag>&amp;]]>",
+    "\u2028\u2029\u0085\ufeff",
+    "%s {} %(x)s",
+)
+
+
+@dataclass
+class Kind:
+    """A sink to test, and what came out of its other end."""
+
+    uri: str
+    arrived: Callable[[], list[str]]
+    _sinks: list[Sink]
+
+    def open(self) -> Sink:
+        self._sinks.append(open_sink(self.uri))
+        return self._sinks[-1]
+
+    def close(self, sink: Sink) -> None:
+        self._sinks.remove(sink)
+        sink.close()
+
+
+@pytest.fixture(params=["stdout", "file", "sqs", "sqs-fifo"])
+def kind(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Kind]:
+    sinks: list[Sink] = []
+    with FakeAws() as aws:
+        if request.param == "stdout":
+            capture: pytest.CaptureFixture[str] = request.getfixturevalue("capfd")
+            text = []
+
+            def read() -> list[str]:
+                text.append(capture.readouterr().out)
+                return "".join(text).split("\n")[:-1]
+
+            yield Kind("stdout:", read, sinks)
+        elif request.param == "file":
+            path = tmp_path / "events.ndjson"
+            yield Kind(f"file:{path}", lambda: path.read_text().split("\n")[:-1], sinks)
+        else:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+            monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+            name = "orders.fifo" if request.param == "sqs-fifo" else "orders"
+            queue = aws.sqs.create_queue(name)
+            yield Kind(
+                f"sqs:{queue.url}", lambda: [a.body for a in queue.delivered], sinks
+            )
+        for sink in sinks:
+            sink.close()
+
+
+def event(id_: int, value: object = None, key: str | None = None) -> Event:
+    body = json.dumps({"id": f"{id_}-{id_:016x}", "v": value}, ensure_ascii=False)
+    return Event(id_, id_, key or f'shop.orders:{{"id": {id_}}}', body)
+
+
+class TestEverySink:
+    def test_it_says_what_it_is(self, kind: Kind) -> None:
+        sink = kind.open()
+        assert sink.name == kind.uri
+        assert sink.limits.entries >= 1
+        assert sink.limits.bytes >= 1024
+        assert sink.limits.calls >= 1
+        # One ordered write at a time.
+        assert not sink.in_order or sink.limits.calls == 1
+
+    def test_a_batch_is_acknowledged_and_arrives(self, kind: Kind) -> None:
+        sink = kind.open()
+        events = [event(n) for n in range(1, 11)]
+        assert list(sink.publish(events)) == [ACKNOWLEDGED] * 10
+        assert kind.arrived() == [sent.body for sent in events]
+
+    def test_batches_arrive_one_after_the_other(self, kind: Kind) -> None:
+        sink = kind.open()
+        events = [event(n, key="one") for n in range(1, 6)]
+        for sent in events:
+            assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        assert kind.arrived() == [sent.body for sent in events]
+
+    @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+    def test_whatever_a_row_holds_means_the_same_on_the_other_side(
+        self, kind: Kind, text: str
+    ) -> None:
+        sink = kind.open()
+        key = json.dumps({"name": text}, ensure_ascii=False)
+        sent = event(1, {text: text}, key=f"shop.orders:{key}")
+        assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        (body,) = kind.arrived()
+        assert json.loads(body) == json.loads(sent.body)
+
+    def test_white_space_between_tokens_makes_no_second_event(self, kind: Kind) -> None:
+        """MariaDB keeps the line breaks of a JSON column."""
+        sink = kind.open()
+        sent = Event(1, 1, "k", '{"id": "1", "after":\r\n{"a":\n1}}')
+        assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        (body,) = kind.arrived()
+        assert json.loads(body) == {"id": "1", "after": {"a": 1}}
+
+    def test_as_many_events_as_it_says_fit_in_a_call(self, kind: Kind) -> None:
+        sink = kind.open()
+        events = [event(n) for n in range(1, sink.limits.entries + 1)]
+        assert list(sink.publish(events)) == [ACKNOWLEDGED] * len(events)
+        assert len(kind.arrived()) == len(events)
+
+    def test_as_many_bytes_as_it_says_fit_in_a_call(self, kind: Kind) -> None:
+        sink = kind.open()
+        share = sink.limits.bytes // 4
+        events = [event(n, "x" * (share - 100)) for n in range(1, 5)]
+        assert sum(sent.size for sent in events) <= sink.limits.bytes
+        assert list(sink.publish(events)) == [ACKNOWLEDGED] * 4
+        assert kind.arrived() == [sent.body for sent in events]
+
+    def test_an_event_above_the_limit_has_a_result_and_harms_no_other(
+        self, kind: Kind
+    ) -> None:
+        sink = kind.open()
+        large = event(1, "secret" * (sink.limits.bytes // 6 + 1))
+        (result,) = sink.publish([large])
+        assert result.outcome in (Outcome.ACKNOWLEDGED, Outcome.REFUSED)
+        assert "secret" not in result.reason
+        assert list(sink.publish([event(2)])) == [ACKNOWLEDGED]
+        arrived = [json.loads(body)["id"] for body in kind.arrived()]
+        expected = [large.name] * (result is ACKNOWLEDGED) + [event(2).name]
+        assert arrived == expected
+
+    def test_an_event_that_is_sent_again_has_the_same_bytes(self, kind: Kind) -> None:
+        """Acknowledged once more; whether it shows twice is the sink's affair."""
+        sink = kind.open()
+        sent = event(1, "\ufffe")
+        for _ in range(2):
+            assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        arrived = kind.arrived()
+        assert 1 <= len(arrived) <= 2
+        assert len(set(arrived)) == 1
+
+    def test_it_takes_as_many_calls_at_once_as_it_says(self, kind: Kind) -> None:
+        sink = kind.open()
+        batches = [[event(10 * n + i) for i in range(5)] for n in range(1, 41)]
+        with ThreadPoolExecutor(sink.limits.calls) as pool:
+            for results in pool.map(sink.publish, batches):
+                assert list(results) == [ACKNOWLEDGED] * 5
+        bodies = [sent.body for batch in batches for sent in batch]
+        assert sorted(kind.arrived()) == sorted(bodies)
+
+    def test_it_goes_on_where_another_has_ended(self, kind: Kind) -> None:
+        for n in range(1, 4):
+            sink = kind.open()
+            sink.publish([event(n)])
+            kind.close(sink)
+        assert kind.arrived() == [event(n).body for n in range(1, 4)]
+
+    def test_closing_it_frees_what_it_holds(self, kind: Kind) -> None:
+        kind.close(kind.open())
+        before = len(os.listdir("/proc/self/fd"))
+        for n in range(1, 4):
+            sink = kind.open()
+            sink.publish([event(n)])
+            kind.close(sink)
+        # The fake's side of a connection may live a little longer.
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+
+
+def test_every_scheme_is_tested_here() -> None:
+    assert set(SCHEMES) == {"stdout", "file", "sqs"}

@@ -1,0 +1,694 @@
+"""The relay on real servers: when it publishes, waits, gives way and stops."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import pymysql
+import pytest
+from click.testing import CliRunner
+from fakes import sqs as fake_sqs
+from fakes.aws import FakeAws
+from fakes.faults import Answer, Delay, FailEntries, LoseAcknowledgement, Reset
+
+from evtrig.cli import main
+from evtrig.database.dsn import Dsn
+from evtrig.demo.server import ThrowawayServer
+from evtrig.errors import SinkError
+from evtrig.relay.event import Event
+from evtrig.relay.outbox import Outbox
+from evtrig.relay.relay import Options, Relay, Summary
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result, Sink
+from evtrig.relay.sinks.sqs import SqsSink
+from evtrig.triggers.render import render_events, render_polling_state
+
+RETRY = Result(Outcome.RETRY, "later")
+REFUSED = Result(Outcome.REFUSED, "poison")
+DRAIN = Options(drain=True)
+
+Answers = Callable[[Sequence[Event]], Sequence[Result] | None]
+
+
+class Box:
+    """An outbox and its writers."""
+
+    def __init__(
+        self, server: ThrowawayServer, schema: str, connection: pymysql.Connection
+    ) -> None:
+        self.server, self.schema = server, schema
+        self.dsn = server.dsn_of(schema)
+        self.connection = connection
+        self.events = f"{schema}.events"
+        self.state = f"{schema}.event_polling_state"
+        self.query(f"CREATE DATABASE {schema}")
+        self.query(str(render_events(schema, server.server)))
+        self.query(str(render_polling_state(schema, server.server)))
+        self.query(f"INSERT INTO {self.state} (name) VALUES ('default')")
+
+    def query(self, sql: str, *arguments: object) -> tuple[tuple[object, ...], ...]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, arguments or None)
+            return tuple(cursor.fetchall())
+
+    def insert(
+        self, count: int = 1, *, key: str | None = None, keys: int = 50, pad: int = 0
+    ) -> None:
+        """Events of one key, or of many in turn; ``n`` counts within the call."""
+        rows = []
+        for n in range(count):
+            after = {"n": n, "pad": "x" * pad}
+            rows.append((json.dumps({"id": key or n % keys}), json.dumps(after)))
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {self.events} (uid, type, source, operation,"
+                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), 'orders.insert',"
+                " 'shop.orders', 'insert', UTC_TIMESTAMP(6), %s, %s)",
+                rows,
+            )
+
+    def __len__(self) -> int:
+        ((count,),) = self.query(f"SELECT COUNT(*) FROM {self.events}")
+        assert isinstance(count, int)
+        return count
+
+    @property
+    def holder(self) -> object:
+        ((holder,),) = self.query(f"SELECT holder FROM {self.state}")
+        return holder
+
+    def expire(self) -> None:
+        self.query(
+            f"UPDATE {self.state} SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND"
+        )
+
+
+class Memory:
+    """A sink that remembers, and answers as it is told to."""
+
+    name = "memory:"
+
+    def __init__(
+        self, answers: Answers | None = None, *, calls: int = 4, in_order: bool = False
+    ) -> None:
+        self.limits = Limits(entries=10, bytes=1024 * 1024, calls=calls)
+        self.in_order = in_order
+        self.answers = answers
+        self.arrived: list[Event] = []
+        self._lock = threading.Lock()
+
+    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+        results = self.answers(events) if self.answers else None
+        results = results or [ACKNOWLEDGED] * len(events)
+        with self._lock:
+            self.arrived += [
+                event
+                for event, result in zip(events, results, strict=True)
+                if result is ACKNOWLEDGED
+            ]
+        return results
+
+    def close(self) -> None:
+        pass
+
+
+class Gate:
+    """Answers of a sink that takes its time: calls wait until it is opened."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Semaphore(0)
+        self._open = threading.Event()
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        self.waiting.release()
+        assert self._open.wait(10)
+
+    def open(self) -> None:
+        self._open.set()
+
+    def wait_for_a_call(self) -> None:
+        assert self.waiting.acquire(timeout=10)
+
+
+class Running:
+    """A relay in a thread."""
+
+    def __init__(
+        self, box: Box, sink: Sink, options: Options, connect: Callable[[], Outbox]
+    ) -> None:
+        self.sink = sink
+        self.relay = Relay(connect, sink, options)
+        # Host and process would be the same for all of them.
+        self.relay._name = f"relay {id(self)}"
+        self._result: Summary | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self.relay.run()
+        except BaseException as error:
+            self._result = error
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self, seconds: float = 20) -> Summary:
+        """Wait until it ends by itself."""
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "the relay does not end"
+        if isinstance(self._result, BaseException):
+            raise self._result
+        assert self._result is not None
+        return self._result
+
+    def stop(self) -> Summary:
+        self.relay.stop.set()
+        return self.end()
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def box(server: ThrowawayServer, outbox: str, connect: Callable[..., object]) -> Box:
+    connection = connect()
+    assert isinstance(connection, pymysql.Connection)
+    return Box(server, outbox, connection)
+
+
+@pytest.fixture
+def start(box: Box) -> Iterator[Start]:
+    """``start(sink, options)``: a relay in a thread, ended after the test."""
+    started: list[Running] = []
+
+    def start(
+        sink: Sink,
+        options: Options = Options(),  # noqa: B008 - frozen
+        *,
+        kind: type[Outbox] = Outbox,
+    ) -> Running:
+        def connect() -> Outbox:
+            return kind.connect(Dsn.parse(box.dsn), box.schema, ttl=options.ttl)
+
+        started.append(Running(box, sink, options, connect))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.relay.stop.set()
+    for running in started:
+        running._thread.join(20)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with FakeAws(seed=1) as aws:
+        yield aws
+
+
+class TestEnd:
+    def test_drain_ends_when_the_outbox_is_empty(self, box: Box, start: Start) -> None:
+        box.insert(1234)
+        sink = Memory()
+        summary = start(sink, DRAIN).end()
+        assert summary.published == len(sink.arrived) == 1234
+        assert (summary.left, summary.is_stuck, summary.held) == (0, False, True)
+        assert len(box) == 0
+        assert box.holder == 0
+
+    def test_drain_of_an_empty_outbox_ends_at_once(
+        self, box: Box, start: Start
+    ) -> None:
+        assert start(Memory(), DRAIN).end(5).published == 0
+        assert box.holder == 0
+
+    def test_once_is_one_batch_of_a_sink_that_keeps_order(
+        self, box: Box, start: Start
+    ) -> None:
+        """A batch that keeps order holds ten events here."""
+        box.insert(3)
+        sink = Memory(in_order=True, calls=1)
+        assert start(sink, Options(once=True)).end().published == 3
+        assert [event.id for event in sink.arrived] == [1, 2, 3]
+        assert len(box) == 0
+
+    def test_once_does_not_wait_for_further_events(
+        self, box: Box, start: Start
+    ) -> None:
+        assert start(Memory(), Options(once=True)).end(5).published == 0
+        box.insert(2000)
+        assert 0 < start(Memory(), Options(once=True)).end(5).published < 2000
+
+    def test_once_does_not_wait_for_a_key_that_failed(
+        self, box: Box, start: Start
+    ) -> None:
+        box.insert(4, keys=4)
+        sink = Memory(lambda events: [RETRY] * len(events))
+        summary = start(sink, Options(once=True)).end(5)
+        assert (summary.published, summary.left) == (0, 4)
+        assert len(box) == 4
+
+    def test_it_ends_after_so_many_seconds(self, box: Box, start: Start) -> None:
+        begun = time.monotonic()
+        start(Memory(), Options(max_seconds=0.5)).end()
+        assert 0.4 < time.monotonic() - begun < 2
+        assert box.holder == 0
+
+    def test_the_time_also_ends_the_wait_for_the_lease(
+        self, box: Box, start: Start
+    ) -> None:
+        leader = start(Memory())
+        until(lambda: box.holder)
+        summary = start(Memory(), Options(max_seconds=0.3)).end(5)
+        assert not summary.held
+        assert leader.is_running
+
+    @pytest.mark.parametrize("seconds", ["0.000001", "0.3"])
+    def test_a_drain_that_runs_out_of_time_says_that_it_is_not_done(
+        self, box: Box, tmp_path, seconds: str
+    ) -> None:
+        box.insert(5000 if seconds == "0.3" else 5)
+        arguments = ["relay", "--dsn", box.dsn, "--outbox", box.schema, "--drain"]
+        arguments += ["--sink", f"file:{tmp_path / 'events'}"]
+        result = CliRunner().invoke(main, [*arguments, "--max-seconds", seconds])
+        assert (result.exit_code == 0) == (len(box) == 0)
+
+    def test_a_stop_lets_what_is_in_flight_finish(self, box: Box, start: Start) -> None:
+        box.insert(5, keys=5)
+        gate = Gate()
+        running = start(Memory(gate, calls=1))
+        gate.wait_for_a_call()
+        box.insert(5, key="later")
+        running.relay.stop.set()
+        gate.open()
+        assert running.end().published == 5
+        assert len(box) == 5
+        assert box.holder == 0
+
+    def test_a_stop_is_obeyed_at_once_when_idle(self, box: Box, start: Start) -> None:
+        running = start(Memory())
+        until(lambda: box.holder)
+        begun = time.monotonic()
+        running.stop()
+        assert time.monotonic() - begun < 0.5
+
+    def test_a_sink_that_cannot_be_used_ends_it_after_what_is_in_flight(
+        self, box: Box, start: Start
+    ) -> None:
+        """What another call has delivered meanwhile is acknowledged."""
+        box.insert(20, keys=20)
+
+        def answers(events: Sequence[Event]) -> None:
+            if events[0].id == 1:
+                raise SinkError("no such queue")
+            time.sleep(0.1)
+
+        with pytest.raises(SinkError, match="no such queue"):
+            start(Memory(answers)).end()
+        assert len(box) == 10
+        assert box.holder == 0
+
+
+class TestHandOver:
+    def test_a_second_relay_waits(self, box: Box, start: Start) -> None:
+        first = start(Memory())
+        until(lambda: box.holder)
+        second = start(Memory())
+        box.insert(20)
+        until(lambda: len(box) == 0)
+        box.insert(20)
+        until(lambda: len(box) == 0)
+        assert isinstance(first.sink, Memory)
+        assert isinstance(second.sink, Memory)
+        assert (len(first.sink.arrived), len(second.sink.arrived)) == (40, 0)
+        first.stop()
+        box.insert(10)
+        until(lambda: len(box) == 0, 2)
+        assert len(second.sink.arrived) == 10
+
+    @pytest.mark.parametrize("standing_by", [0, 2])
+    def test_a_newer_relay_takes_over_at_once_and_for_good(
+        self, box: Box, start: Start, standing_by: int
+    ) -> None:
+        old = start(Memory())
+        until(lambda: box.holder)
+        for _ in range(standing_by):
+            start(Memory())
+        sink = Memory()
+        begun = time.monotonic()
+        new = start(sink, Options(take_over=True))
+        until(lambda: holds(box, new), 5)
+        # 250 ms at most are wanted; a busy machine may take longer.
+        assert time.monotonic() - begun < 1
+        box.insert(10)
+        until(lambda: len(sink.arrived) == 10, 5)
+        assert holds(box, new)
+        assert old.is_running, "it stands by"
+        new.stop()
+        box.insert(5)
+        until(lambda: len(box) == 0, 5)
+
+    def test_two_that_take_over_from_each_other_settle(
+        self, box: Box, start: Start
+    ) -> None:
+        start(Memory())
+        until(lambda: box.holder)
+        sinks = [Memory() for _ in range(3)]
+        for sink in sinks:
+            start(sink, Options(take_over=True))
+        box.insert(30)
+        until(lambda: len(box) == 0, 10)
+        epoch = box.holder
+        # For longer than anyone looks for a newer relay.
+        end = time.monotonic() + 0.6
+        while time.monotonic() < end:
+            assert box.holder == epoch
+            time.sleep(0.01)
+
+    def test_a_hand_over_loses_and_repeats_nothing(
+        self, box: Box, start: Start
+    ) -> None:
+        sinks: list[Memory] = []
+        writer = threading.Thread(target=lambda: box_writer(box, 1500))
+        writer.start()
+        while writer.is_alive():
+            sinks.append(Memory())
+            start(sinks[-1], Options(take_over=True))
+            until(lambda: sinks[-1].arrived or not writer.is_alive(), 10)
+        writer.join()
+        until(lambda: len(box) == 0)
+        arrived = sorted(event.id for sink in sinks for event in sink.arrived)
+        assert arrived == list(range(1, 1501))
+
+    def test_a_relay_whose_lease_has_expired_deletes_and_sends_nothing(
+        self, box: Box, start: Start
+    ) -> None:
+        """As after SIGSTOP and SIGCONT: it comes back with an answer in its hands."""
+        box.insert(3, key="a")
+        gate = Gate()
+        frozen = start(Memory(gate))
+        gate.wait_for_a_call()
+        box.expire()
+        dead = Memory(lambda events: [RETRY] * len(events))
+        other = start(dead)
+        until(lambda: holds(box, other), 5)
+        gate.open()
+        until(lambda: frozen.sink.arrived)
+        summary = frozen.stop()
+        assert summary.published == 1
+        assert len(box) == 3
+        assert holds(box, other)
+
+
+class TestTrouble:
+    def test_a_connection_that_is_killed_is_made_again(
+        self, box: Box, start: Start
+    ) -> None:
+        """It need not wait for a lease that is its own."""
+        sink = Memory()
+        running = start(sink)
+        for round_ in (1, 2, 3):
+            box.insert(10)
+            until(lambda n=10 * round_: len(sink.arrived) >= n, 5)
+            ((connection,),) = box.query(f"SELECT holder_connection FROM {box.state}")
+            box.query(f"KILL {connection}")
+        box.insert(10)
+        until(lambda: len(box) == 0, 5)
+        assert running.is_running
+        assert {event.id for event in sink.arrived} == set(range(1, 41))
+
+    @pytest.mark.parametrize("table", ["events", "event_polling_state"])
+    def test_a_lock_that_somebody_holds_is_waited_for(
+        self, box: Box, start: Start, connect, table: str
+    ) -> None:
+        """What was acknowledged is deleted afterwards, and not sent over and over."""
+
+        class Impatient(Outbox):
+            """Gives up on a lock after one second, and not after two."""
+
+            @classmethod
+            def connect(cls, dsn: Dsn, schema: str, *, ttl: int) -> Outbox:
+                outbox = super().connect(dsn, schema, ttl=ttl)
+                outbox._connection.execute("SET SESSION innodb_lock_wait_timeout = 1")
+                return outbox
+
+        gate = Gate()
+        sink = Memory(gate)
+        box.insert(5)
+        running = start(sink, kind=Impatient)
+        gate.wait_for_a_call()
+        somebody = connect(autocommit=False)
+        with somebody.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {box.schema}.{table} FOR UPDATE")
+            gate.open()
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                assert running.is_running, running.end()
+                time.sleep(0.05)
+        somebody.commit()
+        until(lambda: len(box) == 0, 8)
+        assert running.is_running
+        assert sorted(event.id for event in sink.arrived) == [1, 2, 3, 4, 5]
+
+    def test_a_relay_that_took_over_once_does_not_again_after_a_lost_connection(
+        self, box: Box, start: Start
+    ) -> None:
+        old = start(Memory(), Options(take_over=True))
+        until(lambda: box.holder)
+        ((connection,),) = box.query(f"SELECT holder_connection FROM {box.state}")
+        # Somebody newer has the lease by the time it is back.
+        box.query(f"UPDATE {box.state} SET claim = 77, holder = 77")
+        box.query(f"KILL {connection}")
+        end = time.monotonic() + 0.6
+        while time.monotonic() < end:
+            assert box.query(f"SELECT claim FROM {box.state}") == ((77,),)
+            time.sleep(0.02)
+        assert old.is_running
+
+    def test_memory_holds_only_so_many_large_events(
+        self, box: Box, start: Start
+    ) -> None:
+        """32 MiB are meant; 600 of these are 60 MB."""
+
+        class Counting(Outbox):
+            reads = 0
+
+            def read(
+                self, limit: int, *, besides: Collection[int] = (), **options: Any
+            ) -> list[Event]:
+                Counting.reads += 1
+                Counting.window = len(besides)
+                return super().read(limit, besides=besides, **options)
+
+            window = 0
+
+        for _ in range(6):
+            box.insert(100, pad=100_000, keys=100)
+        gate = Gate()
+        running = start(Memory(gate, calls=1), kind=Counting)
+        gate.wait_for_a_call()
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end and Counting.window < 500:
+            time.sleep(0.01)
+        assert Counting.window < 400
+        assert Counting.reads < 50, "one query an event"
+        gate.open()
+        running.stop()
+
+    def test_waiting_costs_no_processor_time(self, box: Box, start: Start) -> None:
+        """All calls taken, and a key whose time to be sent again has come."""
+        gate = Gate()
+
+        def answers(events: Sequence[Event]) -> Sequence[Result] | None:
+            if "fails" in events[0].key:
+                return [RETRY] * len(events)
+            gate(events)
+            return None
+
+        box.insert(1, key="fails")
+        sink = Memory(answers, calls=1)
+        running = start(sink)
+        until(lambda: running.relay._summary.retried)
+        box.insert(1, key="hangs")
+        gate.wait_for_a_call()
+        before = time.process_time()
+        # Long enough to be told from what a poll of 50 ms costs.
+        threading.Event().wait(1.5)
+        assert time.process_time() - before < 0.4
+        gate.open()
+        running.stop()
+
+    def test_an_idle_relay_asks_little(self, box: Box, start: Start) -> None:
+        """At most twenty looks into the outbox a second, and a renewal now and then."""
+
+        class Counting(Outbox):
+            asked = 0
+
+            def _sql(self, statement: str, **parts: str) -> str:
+                Counting.asked += 1
+                return super()._sql(statement, **parts)
+
+        running = start(Memory(), kind=Counting)
+        box.insert(5)
+        until(lambda: len(box) == 0)
+        threading.Event().wait(0.3)
+        asked, cpu = Counting.asked, time.process_time()
+        threading.Event().wait(2)
+        assert Counting.asked - asked <= 2 * 21
+        assert time.process_time() - cpu < 0.2
+        running.stop()
+
+
+class TestPoison:
+    @pytest.mark.parametrize("poison", [1, 300, 6000])
+    def test_it_blocks_its_key_and_no_other(
+        self, box: Box, start: Start, poison: int
+    ) -> None:
+        """Also where its events fill what the relay reads at once."""
+        box.insert(poison, key="poison")
+        box.insert(120, keys=40)
+
+        def answers(events: Sequence[Event]) -> Sequence[Result]:
+            return [REFUSED if "poison" in e.key else ACKNOWLEDGED for e in events]
+
+        sink = Memory(answers)
+        summary = start(sink, DRAIN).end()
+        assert len(sink.arrived) == 120
+        assert_in_order(sink.arrived)
+        assert summary.is_stuck
+        assert summary.left > 0
+        assert summary.last_reason == "poison"
+        assert len(box) == poison
+
+    def test_the_command_says_what_is_left_and_ends_with_1(
+        self, box: Box, aws: FakeAws
+    ) -> None:
+        queue = aws.sqs.create_queue("orders.fifo", MaximumMessageSize=1024)
+        box.insert(30, keys=30)
+        box.insert(2, key="large", pad=2000)
+        arguments = ["relay", "--dsn", box.dsn, "--outbox", box.schema, "--drain"]
+        result = CliRunner().invoke(main, [*arguments, "--sink", f"sqs:{queue.url}"])
+        assert result.exit_code == 1
+        assert "2 events or more are left" in result.stderr
+        assert "the queue takes 1024" in result.stderr
+        assert "xxx" not in result.stderr
+        assert "Traceback" not in result.stderr
+        assert len(queue.delivered) == 30
+        assert len(box) == 2
+
+
+class TestSqs:
+    """2,000 events of 50 keys through everything that may go wrong."""
+
+    def test_a_fifth_of_the_entries_fails(
+        self, box: Box, start: Start, aws: FakeAws
+    ) -> None:
+        for name in ("orders", "orders.fifo"):
+            queue = aws.sqs.create_queue(name)
+            box.insert(2000)
+            aws.faults.add(FailEntries(rate=0.2))
+            sink = SqsSink(queue.url)
+            summary = start(sink, DRAIN).end(60)
+            sink.close()
+            aws.faults.clear()
+            assert summary.retried > 300
+            assert queue.arrived == 2000, "nothing came twice"
+            assert_queue_in_order(queue)
+            assert len(box) == 0
+
+    def test_calls_fail_and_acknowledgements_get_lost(
+        self, box: Box, start: Start, aws: FakeAws
+    ) -> None:
+        """FIFO delivers each event once, and the events of a key in order."""
+        queue = aws.sqs.create_queue("orders.fifo")
+        box.insert(2000)
+        sink = SqsSink(queue.url)
+        aws.faults.add(Answer(fake_sqs.throttled()), rate=0.05)
+        aws.faults.add(LoseAcknowledgement(), rate=0.05)
+        aws.faults.add(Reset(), rate=0.03)
+        aws.faults.add(Delay(0.01), rate=0.1)
+        aws.faults.add(FailEntries(rate=0.05))
+        start(sink, DRAIN).end(60)
+        sink.close()
+        assert len(queue.delivered) == 2000
+        assert queue.arrived > 2000
+        assert_queue_in_order(queue)
+        assert len(box) == 0
+
+    def test_on_a_standard_queue_first_occurrences_keep_order(
+        self, box: Box, start: Start, aws: FakeAws
+    ) -> None:
+        queue = aws.sqs.create_queue("orders")
+        box.insert(1000)
+        sink = SqsSink(queue.url)
+        aws.faults.add(LoseAcknowledgement(), rate=0.1)
+        start(sink, DRAIN).end(60)
+        sink.close()
+        assert queue.arrived > 1000
+        latest: dict[str, int] = {}
+        kept = 0
+        for arrival in queue.arrivals:
+            envelope = json.loads(arrival.body)
+            key = json.dumps(envelope["key"])
+            if envelope["sequence"] > latest.get(key, 0):
+                latest[key] = envelope["sequence"]
+                kept += 1
+        assert kept == 1000, "the consumer's rule must lose nothing"
+
+
+def assert_queue_in_order(queue: fake_sqs.Queue) -> None:
+    numbers = defaultdict(list)
+    for arrival in queue.delivered:
+        envelope = json.loads(arrival.body)
+        numbers[json.dumps(envelope["key"])].append(envelope["sequence"])
+    assert len(numbers) == 50
+    for sequence in numbers.values():
+        assert sequence == sorted(set(sequence))
+
+
+def assert_in_order(events: Sequence[Event]) -> None:
+    ids = defaultdict(list)
+    for event in events:
+        ids[event.key].append(event.id)
+    for of_key in ids.values():
+        assert of_key == sorted(set(of_key))
+
+
+def box_writer(box: Box, count: int) -> None:
+    """Events at about a thousand a second, over a connection of its own."""
+    dsn = Dsn.parse(box.dsn)
+    with pymysql.connect(
+        host=dsn.host, port=dsn.port, user=dsn.user, password=dsn.password
+    ) as connection:
+        connection.autocommit(True)
+        with connection.cursor() as cursor:
+            for n in range(count):
+                cursor.execute(
+                    f"INSERT INTO {box.events} (uid, type, source, operation,"
+                    " captured_at, `key`, `after`) VALUES (UUID_SHORT(), 't.insert',"
+                    " 's.t', 'insert', UTC_TIMESTAMP(6), %s, '{}')",
+                    (json.dumps({"id": n % 20}),),
+                )
+
+
+def holds(box: Box, running: Running) -> bool:
+    """Whether this relay has the lease."""
+    row = box.query(f"SELECT holder > 0, holder_id FROM {box.state}")
+    return row == ((1, running.relay._name),)
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Return as soon as the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.005)

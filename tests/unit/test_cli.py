@@ -1,0 +1,122 @@
+"""Wrong usage is answered by click or by evtrig, before anything is opened."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from evtrig import __version__
+from evtrig.cli import Facts, main
+
+COMMANDS = sorted(main.commands)
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    clean = {"EVTRIG_DSN": None, "EVTRIG_SPEC": None, "EVTRIG_SINK": None}
+    return CliRunner().invoke(
+        main, arguments, env={**clean, **environment}, prog_name="evtrig"
+    )
+
+
+def options(command: str) -> list[click.Option]:
+    parameters = main.commands[command].params
+    return [p for p in parameters if isinstance(p, click.Option)]
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert run("--version").output == f"evtrig, version {__version__}\n"
+
+
+def test_python_m_evtrig_is_evtrig() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "evtrig", "--version"], capture_output=True, text=True
+    )
+    assert ended.stdout == f"evtrig, version {__version__}\n"
+
+
+@pytest.mark.parametrize("short", ["-h", "--help"])
+def test_help_lists_every_command(short: str) -> None:
+    ended = run(short)
+    assert ended.exit_code == 0
+    assert all(f"\n  {command} " in ended.output for command in COMMANDS)
+    assert "Exit codes" in ended.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_and_a_variable(command: str) -> None:
+    help_ = run(command, "--help").output
+    flat = " ".join(help_.split())
+    for option in options(command):
+        assert option.opts[0] in help_
+        assert option.help
+        variable = option.envvar or f"EVTRIG_{command}_{option.name}".upper()
+        assert f"env var: {variable}" in flat, option.opts
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
+    assert main.commands[command].help
+    short = main.commands[command].get_short_help_str(limit=80)
+    assert short
+    assert not short.endswith("...")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("install", "--nonsense"),
+        ("install", "more"),
+        ("install",),
+        ("relay", "--dsn", "mysql://db"),
+        ("relay", "--dsn", "mysql://db", "--sink", "stdout:", "--max-seconds", "-1"),
+        ("relay", "--dsn", "mysql://db", "--sink", "stdout:", "--once", "--drain"),
+        ("relay", "--dsn", "mysql://db", "--sink", "pigeon:x"),
+        ("demo", "--changes", "0"),
+        ("init", "--dsn", "mysql://db"),
+        ("generate", "--spec", "/no/such/evtrig.yml"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
+    ended = run(*arguments)
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    assert ended.stderr
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest_one() -> None:
+    assert "install" in run("instal").stderr
+
+
+def test_a_password_on_the_command_line_works_and_warns() -> None:
+    dsn = "mysql://app:hunter2xyzzy@db"
+    ended = run("init", "--dsn", dsn)
+    assert "EVTRIG_DSN" in ended.stderr
+    assert "hunter2xyzzy" not in ended.output
+    assert "EVTRIG_DSN" not in run("init", EVTRIG_DSN=dsn).stderr
+    assert "EVTRIG_DSN" not in run("init", "--dsn", "mysql://app@db").stderr
+
+
+def test_a_variable_stands_for_its_option(tmp_path: Path) -> None:
+    spec = tmp_path / "shop.yml"
+    spec.write_text(
+        "version: 1\nschema: shop\nserver: mysql\ntables:\n"
+        "  orders: {key: [id], columns: {id: int}}\n"
+    )
+    ended = run("generate", EVTRIG_SPEC=str(spec))
+    assert ended.exit_code == 0
+    assert "ON `shop`.`orders`" in ended.stdout
+    assert run("generate", "-s", str(spec)).stdout == ended.stdout
+
+
+def test_a_log_line_is_its_message_and_facts() -> None:
+    record = logging.makeLogRecord({"msg": "publishing", "action": "lead", "epoch": 7})
+    line = Facts().format(record)
+    assert line.endswith(" publishing action=lead epoch=7")
