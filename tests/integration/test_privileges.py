@@ -253,9 +253,11 @@ def test_super_needs_no_setting_and_may_name_any_definer(place: Place, account) 
     grants = needed(place)
     grants["SET"] = "SUPER ON *.*"
     user = account(*grants.values())
-    with setting(place, "log_bin_trust_function_creators", "0"):
-        with place.connection(user) as connection:
-            apply(connection, prepare(connection, place.spec()))
+    with (
+        setting(place, "log_bin_trust_function_creators", "0"),
+        place.connection(user) as connection,
+    ):
+        apply(connection, prepare(connection, place.spec()))
     assert write(place) == ["insert", "update", "delete"]
 
 
