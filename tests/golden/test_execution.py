@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -167,7 +166,3 @@ def write(connection: Connection, spec: Spec) -> None:
     assert {row[0] for row in sources} == {
         f"{table.schema}.{table.name}" for table in spec.tables
     }
-
-
-def test_the_names_of_the_specs_are_in_their_places() -> None:
-    assert all(Path(golden.FOLDER, family).is_dir() for family in golden.FAMILIES)
