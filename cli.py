@@ -251,11 +251,16 @@ def uninstall(path: str, dsn: Dsn, keep_outbox: bool, yes: bool) -> None:
     with Connection(dsn) as connection:
         if not yes:
             question = f"Stop capturing into {spec.outbox} at {dsn}?"
-            click.confirm(question, abort=True, err=True)
+            try:
+                click.confirm(question, abort=True, err=True)
+            except click.Abort:
+                raise EvtrigError(
+                    "nothing was changed", hint="Answer y, or give --yes."
+                ) from None
         removal = uninstall(
             connection,
             outbox=spec.outbox,
-            sources=[(table.schema, table.name) for table in spec.tables],
+            schemas=sorted({table.schema for table in spec.tables}),
             keep_outbox=keep_outbox,
             on_step=lambda step: click.echo(step.title),
         )

@@ -239,6 +239,7 @@ class Term:
         while self._calls:
             done, _ = wait(self._calls, return_when=FIRST_COMPLETED)
             self._settle(done)
+        self._delete()
 
     def _settle(self, done: set[Future[Sequence[Result]]]) -> None:
         for call in done:

@@ -135,12 +135,20 @@ def _privilege_problems(
         for privilege in ("SELECT", "INSERT"):
             if not own.allow(privilege, outbox, "event_polling_state"):
                 yield lack(privilege, everything, "to add the relay")
-    if definer is None and not own.allow("INSERT", outbox, "events"):
-        yield lack("INSERT", everything, "as the owner of the triggers")
+    is_granting = any(step.kind == "grant" for step in plan.steps)
+    if definer is None or is_granting:
+        # An account can pass on only what it has, and a trigger do what its owner may.
+        if installed.has_relay and not own.allow("INSERT", outbox, "events"):
+            yield lack("INSERT", everything, "for the owner of the triggers")
+        for capture in captures:
+            # A part of the columns would be captured as if it were all of them.
+            if not own.allow("SELECT", capture.schema, capture.table):
+                table = qualified(capture.schema, capture.table)
+                yield lack("SELECT", table, "to see all of its columns")
     if any(step.kind == "account" for step in plan.steps):
         if not own.allow("CREATE USER"):
             yield lack("CREATE USER", "*.*", f"to create {definer}")
-    if any(step.kind == "grant" for step in plan.steps):
+    if is_granting:
         yield from _grant_option_problems(own, captures, outbox, lack)
     triggers = [step for step in plan.steps if step.kind == "trigger"]
     for capture in captures:

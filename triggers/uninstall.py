@@ -11,7 +11,7 @@ from .install import apply
 from .installed import inspect
 from .plan import Step, outbox_removal, removal
 from .privilege import own_privileges
-from .sql import qualified
+from .sql import ident, qualified
 
 __all__ = ["Removal", "uninstall"]
 
@@ -30,19 +30,19 @@ def uninstall(
     connection: Connection,
     *,
     outbox: str,
-    sources: Sequence[tuple[str, str]] = (),
+    schemas: Sequence[str] = (),
     keep_outbox: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Removal:
     """Drop every trigger that writes to this outbox, then the outbox if it is empty.
 
     DROP TRIGGER waits for the transactions that use it, so once all are gone no
-    further event can come. ``sources`` are the captured tables, as (schema, table).
+    further event can come. ``schemas`` are those of the captured tables.
     Raises PreflightError if there may be triggers that this account cannot see: under
     them the outbox must stay, or every write would fail.
     """
     if not keep_outbox:
-        _check_sight(connection, outbox, sources)
+        _check_sight(connection, outbox, schemas)
     installed = inspect(connection, (), outbox=outbox, definer=None)
     apply(connection, removal(installed), command="uninstall", on_step=on_step)
     waiting = 0
@@ -56,18 +56,14 @@ def uninstall(
     return Removal(len(installed.triggers), waiting, drop)
 
 
-def _check_sight(
-    connection: Connection, outbox: str, sources: Sequence[tuple[str, str]]
-) -> None:
+def _check_sight(connection: Connection, outbox: str, schemas: Sequence[str]) -> None:
     own = own_privileges(connection)
-    hidden = [
-        qualified(schema, table)
-        for schema, table in sources
-        if not own.allow("TRIGGER", schema, table)
-    ]
-    if own.allow("TRIGGER") or (sources and not hidden):
+    # Of the schemas and not of the tables: one that has left the spec may have kept its
+    # triggers.
+    hidden = [schema for schema in schemas if not own.allow("TRIGGER", schema)]
+    if own.allow("TRIGGER") or (schemas and not hidden):
         return
-    on = hidden[0] if hidden else "*.*"
+    on = f"{ident(hidden[0])}.*" if hidden else "*.*"
     raise PreflightError(
         (
             (

@@ -306,6 +306,34 @@ def test_a_second_install_by_the_same_account_changes_nothing(
     assert write(place) == ["insert", "update", "delete"]
 
 
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("definer", ["an account", "current_user"])
+def test_an_outbox_that_is_there_does_not_spare_its_privileges(
+    place: Place, account, definer: str
+) -> None:
+    """Nothing has to be put into it, but the triggers' owner has to be allowed to."""
+    with place.as_root() as connection:
+        apply(connection, prepare(connection, place.spec("current_user")))
+        uninstall(connection, outbox=place.outbox, keep_outbox=True)
+    grants = needed(place)
+    del grants["INSERT on the outbox"]
+    user = account(*grants.values())
+    spec = place.spec(None if definer == "an account" else definer)
+    assert "INSERT" in str(refused(place, user, spec))
+
+
+@pytest.mark.usefixtures("trusting")
+def test_who_may_see_some_columns_only_does_not_capture_a_part(
+    place: Place, account
+) -> None:
+    grants = needed(place)
+    del grants["SELECT on the table"]
+    column = f"SELECT (id) ON `{place.schema}`.`orders`"
+    error = refused(place, account(*grants.values(), column))
+    assert f"{place.schema}" in str(error)
+    assert "SELECT" in str(error)
+
+
 # The definer
 
 
@@ -493,3 +521,23 @@ def test_who_may_not_see_the_triggers_does_not_drop_their_outbox(
     with place.connection(user) as connection, contextlib.suppress(EvtrigError):
         uninstall(connection, outbox=place.outbox)
     assert write(place) == ["insert", "update", "delete"]
+
+
+def test_who_may_see_the_triggers_of_some_tables_does_not_drop_the_others_outbox(
+    place: Place, account
+) -> None:
+    place.execute("CREATE TABLE people (id INT PRIMARY KEY)")
+    both = parse(
+        f"version: 1\nschema: {place.schema}\noutbox: {place.outbox}\n"
+        "definer: current_user\ntables:\n  orders:\n  people:\n",
+        path="evtrig.yml",
+    )
+    with place.as_root() as connection:
+        apply(connection, prepare(connection, both))
+    user = account(
+        "ALL ON `{}`.*".format(place.outbox.replace("_", r"\_")),
+        f"SELECT, TRIGGER ON `{place.schema}`.`orders`",
+    )
+    with place.connection(user) as connection, contextlib.suppress(EvtrigError):
+        uninstall(connection, outbox=place.outbox, schemas=[place.schema])
+    place.execute("INSERT INTO people VALUES (1)")
