@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 
 import pymysql
@@ -28,6 +29,13 @@ INSTALL = "as root on Debian or Ubuntu, make servers installs it"
 # Started when the first test needs them; an error is kept too, so that a server
 # that does not start is waited for once.
 running: dict[str, ThrowawayServer | EvtrigError] = {}
+
+
+def pytest_configure() -> None:
+    # A shell starts background jobs with SIGINT ignored, and programs inherit that: the
+    # tests that press Ctrl-C would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
