@@ -259,10 +259,6 @@ class Outbox:
         arguments = (pairs, RELAY, epoch)
         return self._connection.execute(self._sql(DELETE), arguments)
 
-    def is_empty(self) -> bool:
-        query = self._sql("SELECT 1 FROM {events} LIMIT 1")
-        return self._connection.value(query, ()) is None
-
     def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:
         sql = self._sql(statement)
         return patiently(lambda: self._connection.execute(sql, arguments))
