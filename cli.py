@@ -184,6 +184,7 @@ def generate(path: str, dsn: Dsn | None) -> None:
     from .database.connection import Connection
     from .database.server import Server
     from .triggers.capture import resolve
+    from .triggers.emit import Emit
     from .triggers.install import server_of, tables_of
     from .triggers.installed import Installed
     from .triggers.plan import plan
@@ -198,7 +199,12 @@ def generate(path: str, dsn: Dsn | None) -> None:
             server = server_of(connection, spec)
             captures = resolve(spec, tables_of(connection, spec), server)
     whole = plan(
-        captures, Installed(), server, outbox=spec.outbox, definer=spec.definer
+        captures,
+        Installed(),
+        server,
+        outbox=spec.outbox,
+        definer=spec.definer,
+        emit=Emit.of(spec),
     )
     click.echo(script(whole, server), nl=False)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..database.server import Server
 from ..errors import PreflightError, SpecError, nearest
+from .account import Account
 from .column import ColumnType, UnknownType
-from .spec import Account, Spec, TableSpec
+from .domain_event import DomainEvent
+from .expression import Expression, Reference
+from .redaction import Redaction
+from .spec import Spec
 from .sql import Sql, qualified
 from .table import Column, Table
+from .table_spec import TableSpec
+from .trigger import OPERATIONS
 
 __all__ = ["Capture", "notices", "resolve"]
 
@@ -23,8 +29,9 @@ class Capture:
     table: str
     #: Columns that identify a row.
     key: tuple[Column, ...]
-    #: Columns of the before and after images, in the order of the table.
+    #: Columns whose changes are recorded, in the order of the table.
     columns: tuple[Column, ...]
+    #: Those whose changes are recorded as they are, apart from domain events.
     operations: tuple[str, ...]
     #: ``both``, ``after`` or ``key``.
     images: str
@@ -32,10 +39,52 @@ class Capture:
     outbox: str
     #: Owner of the triggers; None for whoever creates them.
     definer: Account | None
+    #: By name of a column, how an event shows it.
+    redactions: Mapping[str, Redaction] = field(default_factory=dict, hash=False)
+    #: Columns that no event shows but a domain event may depend on.
+    excluded: tuple[Column, ...] = ()
+    #: By operation, which changes are recorded.
+    when: Mapping[str, Expression] = field(default_factory=dict, hash=False)
+    events: tuple[DomainEvent, ...] = ()
+    #: Whether events carry the id of their transaction.
+    transaction: bool = False
+    #: Whether the context says which account wrote.
+    db_user: bool = False
+    #: What @evtrig_off has to be to record nothing.
+    bypass: str | None = None
 
     @property
     def source(self) -> str:
         return f"{self.schema}.{self.table}"
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The operations that need a trigger."""
+        wanted = {*self.operations, *(o for e in self.events for o in e.operations)}
+        return tuple(operation for operation in OPERATIONS if operation in wanted)
+
+    @property
+    def needs_salt(self) -> bool:
+        return any(r.kind == "hash" for r in self.redactions.values())
+
+    @property
+    def needs_transaction(self) -> bool:
+        """Whether a trigger asks for the id of the transaction."""
+        return self.transaction or self.bypass is not None
+
+    def type_of(self, reference: Reference) -> Column:
+        """The column that an expression refers to."""
+        name = reference.column.lower()
+        columns = (*self.columns, *self.excluded)
+        return next(column for column in columns if column.name.lower() == name)
+
+    def expressions(self) -> list[Expression]:
+        """Every expression of the spec that its triggers hold."""
+        found = list(self.when.values())
+        for event in self.events:
+            found += [event.when] if event.when else []
+            found += [value for _, value in event.data]
+        return found
 
 
 Problem = tuple[str, str]
@@ -51,7 +100,8 @@ def resolve(
     ``tables``, whatever would keep a trigger from working is collected and raised
     as one PreflightError.
     """
-    _check_types(spec)
+    for table_spec in spec.tables:
+        _check_types(table_spec)
     if tables is None:
         return tuple(_from_spec(spec, table) for table in spec.tables)
     found = {(table.schema, table.name): table for table in tables}
@@ -89,21 +139,38 @@ def notices(spec: Spec, tables: Sequence[Table]) -> list[str]:
     return lines
 
 
-def _check_types(spec: Spec) -> None:
-    for table in spec.tables:
-        for column in table.columns or ():
-            try:
-                ColumnType.parse(column.type)
-            except UnknownType as error:
-                place = table.place_of("columns", column.name)
-                raise SpecError(
-                    f"column {column.name} of table {table.name}: {error}",
-                    path=place.path,
-                    line=place.line,
-                    column=place.column,
-                    hint="Write the type as SHOW CREATE TABLE does,"
-                    " or let evtrig init write it.",
-                ) from None
+def _check_types(table: TableSpec) -> None:
+    """Raise SpecError for a type that is unknown, or does not go with the rest."""
+    for column in table.columns or ():
+        try:
+            type_ = ColumnType.parse(column.type)
+        except UnknownType as error:
+            raise table.place_of("columns", column.name).error(
+                f"column {column.name} of table {table.name}: {error}",
+                hint="Write the type as SHOW CREATE TABLE does,"
+                " or let evtrig init write it.",
+            ) from None
+        if misfit := _misfit(table, column.name, type_, table.key or ()):
+            problem, hint = misfit
+            raise table.place_of("redact", column.name).error(problem, hint=hint)
+
+
+def _misfit(
+    table: TableSpec, column: str, type_: ColumnType, key: Sequence[str]
+) -> Problem | None:
+    """Why a column cannot be redacted as the spec says; None if it can."""
+    redaction = table.redact.get(column)
+    if redaction is None:
+        return None
+    what = f"`redact` of {table.source} cannot be done to {column}"
+    if column in key and redaction.kind != "hash":
+        return (
+            f"{what}: it is in the key, by which events are put in order",
+            "A column of the key can be left as it is or replaced by its `hash`.",
+        )
+    if problem := redaction.misfit(type_):
+        return f"{what}: {problem}", "Use `hash`, `null` or `omit`."
+    return None
 
 
 def _from_spec(spec: Spec, table: TableSpec) -> Capture:
@@ -135,11 +202,26 @@ def _capture(
         table=table.name,
         key=tuple(by_name[name] for name in key),
         columns=tuple(c for c in columns if c.name not in table.exclude),
-        operations=table.operations,
+        operations=table.operations if table.change_rows else (),
         images=table.images,
         outbox=spec.outbox,
         definer=spec.definer,
+        redactions=table.redact,
+        excluded=tuple(c for c in columns if c.name in table.exclude and _is_known(c)),
+        when=table.when,
+        events=table.events,
+        transaction=table.transaction,
+        db_user=table.db_user,
+        bypass=table.bypass,
     )
+
+
+def _is_known(column: Column) -> bool:
+    try:
+        ColumnType.parse(column.type)
+    except UnknownType:
+        return False
+    return True
 
 
 def _missing(spec: TableSpec, tables: Sequence[Table]) -> Problem:
@@ -188,6 +270,7 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
         ("columns", [column.name for column in spec.columns or ()]),
         ("key", list(spec.key or ())),
         ("exclude", list(spec.exclude)),
+        ("redact", list(spec.redact)),
     ):
         for column in names:
             if column not in live:
@@ -211,6 +294,13 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
                 f"An event needs its key: remove it from `exclude:` ({at}).",
             ))  # fmt: skip
     problems += _changed_types(spec, live, source, server)
+    for what, expression in (*spec.conditions(), *spec.values()):
+        if error := expression.unknown_column(live, what):
+            problems.append((error.message, f"{source} has {', '.join(live)}."))
+    for name in spec.redact:
+        if name in live and _is_known(live[name]):
+            misfit = _misfit(spec, name, ColumnType.parse(live[name].type), key)
+            problems += [misfit] if misfit else []
     return problems
 
 

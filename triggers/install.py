@@ -12,6 +12,7 @@ from ..database.connection import LOCK_WAIT_TIMEOUT, Connection
 from ..database.server import Server
 from ..errors import DatabaseError, EvtrigError, UsageError
 from .capture import notices, resolve
+from .emit import Emit
 from .installed import inspect
 from .plan import Plan, Step, plan
 from .preflight import preflight
@@ -42,6 +43,7 @@ def prepare(connection: Connection, spec: Spec) -> Plan:
         server,
         outbox=spec.outbox,
         definer=spec.definer,
+        emit=Emit.of(spec),
         new_token=lambda name: secrets.token_hex(8),
     )
     preflight(
@@ -51,6 +53,7 @@ def prepare(connection: Connection, spec: Spec) -> Plan:
         installed,
         outbox=spec.outbox,
         definer=spec.definer,
+        emit=Emit.of(spec),
     )
     return replace(made, notices=(*notices(spec, tables), *made.notices))
 

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 
 from ..database.connection import Connection
 from ..errors import DatabaseError
+from .account import Account
 from .capture import Capture
+from .emit import PROCEDURE
 from .privilege import Privileges, privileges_of
-from .spec import Account
 from .sql import literal, qualified
 from .trigger import TriggerName
 
-__all__ = ["Installed", "InstalledTrigger", "inspect"]
+__all__ = ["Installed", "InstalledProcedure", "InstalledTrigger", "inspect"]
 
 #: The relay's row in event_polling_state.
 RELAY = "default"
+
+#: The row of salts that redaction by hash uses.
+SALT = "default"
 
 #: What a trigger must have kept of the session that created it (render.SESSION).
 SQL_MODE = frozenset({"STRICT_TRANS_TABLES", "NO_ENGINE_SUBSTITUTION"})
@@ -61,6 +65,17 @@ class InstalledTrigger:
 
 
 @dataclass(frozen=True)
+class InstalledProcedure:
+    """The procedure ``emit``, as information_schema has it."""
+
+    #: From the label to END.
+    body: str
+    #: ``user@host``
+    definer: str
+    sql_mode: frozenset[str] = SQL_MODE
+
+
+@dataclass(frozen=True)
 class Installed:
     """What a database has of evtrig; by default nothing."""
 
@@ -73,6 +88,9 @@ class Installed:
     outbox_tables: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Whether the relay's row is in event_polling_state.
     has_relay: bool = False
+    #: Whether the salt is in salts.
+    has_salt: bool = False
+    emit: InstalledProcedure | None = None
     #: Of the definer's account; None if there is no such account.
     definer_privileges: Privileges | None = None
     #: Whether the connected account may not know about the definer's.
@@ -82,6 +100,8 @@ class Installed:
 #: What makes information_schema.triggers unfaithful: MySQL 9.7 garbles a name with a
 #: back-tick, MariaDB 10.11 writes literals anew. SHOW CREATE TRIGGER has what was sent.
 ODD_NAME = re.compile(r"[`\\\r\n']")
+#: The same of an expression, where names and literals are quoted already.
+ODD_EXPRESSION = re.compile(r"""[\\\r\n"]|''|``""")
 
 TRIGGERS = """\
 SELECT trigger_name, trigger_schema, event_object_table, action_statement,
@@ -93,6 +113,11 @@ OUTBOX_COLUMNS = """\
 SELECT table_name, column_name
   FROM information_schema.columns
  WHERE table_schema = %s
+"""
+PROCEDURES = """\
+SELECT routine_definition, definer, sql_mode
+  FROM information_schema.routines
+ WHERE routine_schema = %s AND routine_name = %s AND routine_type = 'PROCEDURE'
 """
 OUTBOX = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
 
@@ -113,6 +138,9 @@ def inspect(
         capture.source
         for capture in captures
         if any(ODD_NAME.search(column.name) for column in capture.columns)
+        or any(ODD_EXPRESSION.search(e.sql) for e in capture.expressions())
+        or any(ODD_NAME.search(name) for e in capture.events for name, _ in e.data)
+        or any(ODD_NAME.search(event.type) for event in capture.events)
     }
     has_outbox = connection.value(OUTBOX, (outbox,)) is not None
     tables: dict[str, frozenset[str]] = {}
@@ -123,6 +151,10 @@ def inspect(
         state = qualified(outbox, "event_polling_state")
         query = f"SELECT 1 FROM {state} WHERE name = {literal(RELAY)}"
         has_relay = connection.value(query) is not None
+    has_salt = False
+    if "salts" in tables:
+        query = f"SELECT 1 FROM {qualified(outbox, 'salts')} WHERE name = %s"
+        has_salt = connection.value(query, (SALT,)) is not None
     events = str(qualified(outbox, "events"))
     triggers = tuple(_triggers(connection, outbox, odd))
     privileges, is_hidden = _definer_privileges(connection, definer)
@@ -132,9 +164,28 @@ def inspect(
         has_outbox=has_outbox,
         outbox_tables=tables,
         has_relay=has_relay,
+        has_salt=has_salt,
+        emit=_emit(connection, outbox),
         definer_privileges=privileges,
         is_definer_hidden=is_hidden,
     )
+
+
+def _emit(connection: Connection, outbox: str) -> InstalledProcedure | None:
+    row = connection.row(PROCEDURES, (outbox, PROCEDURE))
+    if row is None:
+        return None
+    body, owner, sql_mode = row
+    if body is None or ODD_NAME.search(outbox + body):
+        # NULL for whoever neither owns it nor may see all routines.
+        create = connection.row(f"SHOW CREATE PROCEDURE {qualified(outbox, PROCEDURE)}")
+        text = str(create[2]) if create else ""
+        body = "emit: BEGIN" + text.partition("emit: BEGIN")[2]
+    return InstalledProcedure(body, owner, modes(sql_mode))
+
+
+def modes(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))
 
 
 def _triggers(
@@ -161,7 +212,7 @@ def _triggers(
             table=table,
             body=body,
             definer=owner,
-            sql_mode=frozenset(filter(None, sql_mode.split(","))),
+            sql_mode=modes(sql_mode),
             character_set=character_set,
             collation=collation,
         )

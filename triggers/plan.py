@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..database.server import Server
+from .account import Account
 from .capture import Capture
+from .emit import PROCEDURE, Emit
 from .installed import (
     CHARACTER_SET,
     COLLATION,
     RELAY,
+    SALT,
     SQL_MODE,
     Installed,
     InstalledTrigger,
@@ -25,15 +28,16 @@ from .privilege import Privileges
 from .render import (
     default_token,
     render_definer,
+    render_emit,
     render_events,
     render_polling_state,
+    render_salts,
     render_trigger,
 )
-from .spec import Account
 from .sql import Sql, account, ident, literal, normalize, qualified
 from .trigger import OPERATIONS, TriggerName
 
-__all__ = ["Plan", "Step", "outbox_removal", "plan", "removal"]
+__all__ = ["Plan", "Step", "further_reads", "outbox_removal", "plan", "removal"]
 
 #: With the columns that evtrig uses.
 OUTBOX_TABLES = {
@@ -46,7 +50,13 @@ OUTBOX_TABLES = {
     ),
 }
 
-Kind = Literal["outbox", "account", "grant", "trigger", "drop"]
+#: Only there if the spec asks for what needs it.
+SALTS = {"salts": frozenset({"name", "value"})}
+
+Kind = Literal["outbox", "account", "grant", "trigger", "procedure", "drop"]
+
+#: What the id of a transaction is read from on MySQL.
+TRANSACTIONS = ("threads", "events_transactions_current")
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Step:
     @property
     def is_compound(self) -> bool:
         """Whether the statement holds semicolons."""
-        return self.kind == "trigger"
+        return self.kind in ("trigger", "procedure")
 
 
 @dataclass(frozen=True)
@@ -84,12 +94,14 @@ def plan(
     *,
     outbox: str,
     definer: Account | None,
+    emit: Emit | None = None,
     new_token: Callable[[TriggerName], str] = default_token,
 ) -> Plan:
     """The steps from what is installed to what is to be captured."""
     steps = [
-        *_outbox_steps(installed, server, outbox),
-        *_definer_steps(captures, installed, server, outbox, definer),
+        *_outbox_steps(captures, installed, server, outbox),
+        *_definer_steps(captures, installed, server, outbox, definer, emit),
+        *_emit_steps(emit, installed, server, outbox),
     ]
     for capture in captures:
         steps += _trigger_steps(capture, installed, server, new_token)
@@ -107,8 +119,10 @@ def removal(installed: Installed) -> Plan:
 
 def outbox_removal(installed: Installed, outbox: str) -> Plan:
     """The steps that drop the outbox, and its schema if nothing else is in it."""
-    ours = [name for name in OUTBOX_TABLES if name in installed.outbox_tables]
-    steps = [
+    known = {**OUTBOX_TABLES, **SALTS}
+    ours = [name for name in known if name in installed.outbox_tables]
+    steps = [_drop_emit(outbox)] if installed.emit else []
+    steps += [
         Step(
             "drop",
             f"drop table {outbox}.{name}",
@@ -116,13 +130,15 @@ def outbox_removal(installed: Installed, outbox: str) -> Plan:
         )
         for name in ours
     ]
-    if installed.has_outbox and not installed.outbox_tables.keys() - set(OUTBOX_TABLES):
+    if installed.has_outbox and not installed.outbox_tables.keys() - set(known):
         drop = Sql(f"DROP SCHEMA IF EXISTS {ident(outbox)}")
         steps.append(Step("drop", f"drop schema {outbox}", drop))
     return Plan(tuple(steps))
 
 
-def _outbox_steps(installed: Installed, server: Server, outbox: str) -> list[Step]:
+def _outbox_steps(
+    captures: Sequence[Capture], installed: Installed, server: Server, outbox: str
+) -> list[Step]:
     steps = []
     if not installed.has_outbox:
         create = f"CREATE SCHEMA IF NOT EXISTS {ident(outbox)}"
@@ -144,7 +160,42 @@ def _outbox_steps(installed: Installed, server: Server, outbox: str) -> list[Ste
                 "outbox", f"add the relay to {outbox}.event_polling_state", Sql(insert)
             )
         )
+    if any(capture.needs_salt for capture in captures):
+        if "salts" not in installed.outbox_tables:
+            salts = render_salts(outbox, server)
+            steps.append(Step("outbox", f"create table {outbox}.salts", salts))
+        if not installed.has_salt:
+            # Drawn by the server: what `generate` prints has no secret in it.
+            salt = f"INSERT IGNORE INTO {qualified(outbox, 'salts')} (`name`, `value`)"
+            salt += f" VALUES ({literal(SALT)}, HEX(RANDOM_BYTES(32)))"
+            steps.append(Step("outbox", f"draw the salt of {outbox}.salts", Sql(salt)))
     return steps
+
+
+def _emit_steps(
+    emit: Emit | None, installed: Installed, server: Server, outbox: str
+) -> list[Step]:
+    """The procedure for events of the application; dropped if nobody asks for it."""
+    if emit is None:
+        return [_drop_emit(outbox)] if installed.emit else []
+    create = render_emit(emit, server)
+    there = installed.emit
+    if there is not None:
+        body = create[create.index("emit: BEGIN") :]
+        if (
+            normalize(there.body) == normalize(body)
+            and (emit.definer is None or there.definer == str(emit.definer))
+            and there.sql_mode == SQL_MODE
+        ):
+            return []
+    steps = [_drop_emit(outbox)] if there else []
+    title = f"create procedure {emit.source}"
+    return [*steps, Step("procedure", title, create)]
+
+
+def _drop_emit(outbox: str) -> Step:
+    drop = Sql(f"DROP PROCEDURE IF EXISTS {qualified(outbox, PROCEDURE)}")
+    return Step("drop", f"drop procedure {outbox}.{PROCEDURE}", drop)
 
 
 def _definer_steps(
@@ -153,6 +204,7 @@ def _definer_steps(
     server: Server,
     outbox: str,
     definer: Account | None,
+    emit: Emit | None,
 ) -> list[Step]:
     """The account and its grants: all of them before the first trigger.
 
@@ -179,17 +231,54 @@ def _definer_steps(
         if capture.source not in owned:
             wanted.append(("SELECT", capture.schema, capture.table))
             wanted.append(("TRIGGER", capture.schema, capture.table))
+    bodies = "\n".join(
+        trigger.body
+        for trigger in installed.triggers
+        if owned and trigger.definer == str(definer)
+    )
+    wanted += [
+        ("SELECT", schema, table)
+        for schema, table in further_reads(captures, server, outbox, emit)
+        if f"FROM {qualified(schema, table)}" not in bodies
+        and f"JOIN {qualified(schema, table)}" not in bodies
+    ]
     missing: dict[tuple[str, str], list[str]] = {}
     for privilege, schema, table in wanted:
         if not privileges.allow(privilege, schema, table):
             missing.setdefault((schema, table), []).append(privilege)
     to = account(definer.user, definer.host)
+    if emit and not privileges.allow("EXECUTE", outbox) and not installed.emit:
+        # On the schema: what is granted on a procedure goes with it (MySQL 9.7). Who
+        # owns a procedure does not run it without (1370).
+        grant = Sql(f"GRANT EXECUTE ON {every_table(outbox)} TO {to}")
+        steps.append(Step("grant", f"grant execute on {outbox}.* to {definer}", grant))
     for (schema, table), names in missing.items():
         listed = ", ".join(names)
         grant = Sql(f"GRANT {listed} ON {qualified(schema, table)} TO {to}")
         title = f"grant {listed.lower()} on {schema}.{table} to {definer}"
         steps.append(Step("grant", title, grant))
     return steps
+
+
+def every_table(schema: str) -> Sql:
+    """All of a schema, in a GRANT, where ``_`` and ``%`` are wildcards."""
+    name = schema.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+    return Sql(f"{ident(name)}.*")
+
+
+def further_reads(
+    captures: Sequence[Capture], server: Server, outbox: str, emit: Emit | None
+) -> list[tuple[str, str]]:
+    """What triggers read besides their own table, as schema and table."""
+    found = []
+    if any(capture.bypass for capture in captures):
+        found.append((outbox, "events"))
+    if any(capture.needs_salt for capture in captures):
+        found.append((outbox, "salts"))
+    if any(c.needs_transaction for c in captures) or (emit and emit.transaction):
+        if not server.is_mariadb:
+            found += [("performance_schema", table) for table in TRANSACTIONS]
+    return found
 
 
 def _trigger_steps(
@@ -208,7 +297,7 @@ def _trigger_steps(
         )
         newest = generations[-1] if generations else None
         obsolete = generations
-        if operation in capture.operations:
+        if operation in capture.triggers:
             if newest and _is_current(newest, capture, server):
                 obsolete = generations[:-1]
             else:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..database.connection import Connection
 from ..errors import PreflightError
+from .account import Account
 from .capture import Capture, Problem
+from .emit import Emit
 from .installed import Installed
-from .plan import OUTBOX_TABLES, Plan
+from .plan import OUTBOX_TABLES, Plan, further_reads
 from .privilege import Privileges, own_privileges
-from .spec import Account
 from .sql import account, ident, qualified
 from .trigger import TriggerName
 
@@ -28,6 +29,7 @@ def preflight(
     *,
     outbox: str,
     definer: Account | None,
+    emit: Emit | None = None,
 ) -> None:
     """Look for whatever would stop the plan half way.
 
@@ -38,7 +40,13 @@ def preflight(
     problems += _name_problems(captures, installed, outbox)
     if plan.steps:
         problems += _privilege_problems(
-            connection, plan, captures, installed, outbox=outbox, definer=definer
+            connection,
+            plan,
+            captures,
+            installed,
+            outbox=outbox,
+            definer=definer,
+            emit=emit,
         )
     if problems:
         raise PreflightError(tuple(problems))
@@ -115,6 +123,7 @@ def _privilege_problems(
     *,
     outbox: str,
     definer: Account | None,
+    emit: Emit | None,
 ) -> Iterable[Problem]:
     own = own_privileges(connection)
     user = str(connection.value("SELECT CURRENT_USER()"))
@@ -143,8 +152,26 @@ def _privilege_problems(
         for capture in captures:
             # A part of the columns would be captured as if it were all of them.
             if not own.allow("SELECT", capture.schema, capture.table):
-                table = qualified(capture.schema, capture.table)
-                yield lack("SELECT", table, "to see all of its columns")
+                on = qualified(capture.schema, capture.table)
+                yield lack("SELECT", on, "to see all of its columns")
+        for schema, table in further_reads(captures, connection.server, outbox, emit):
+            # Of tables that are not there yet, CREATE on the schema was asked for.
+            is_there = schema != outbox or table in installed.outbox_tables
+            if is_there and not own.allow("SELECT", schema, table):
+                yield lack(
+                    "SELECT", qualified(schema, table), "to read it in a trigger"
+                )
+    if "salts" not in installed.outbox_tables and any(c.needs_salt for c in captures):
+        for privilege in ("CREATE", "INSERT", "SELECT"):
+            if installed.has_relay and not own.allow(privilege, outbox, "salts"):
+                yield lack(privilege, everything, "for the salt of `hash`")
+    if any(step.kind == "procedure" for step in plan.steps):
+        if definer and not own.allow("EXECUTE", outbox):
+            yield lack("EXECUTE", everything, "for the owner of the procedure emit")
+        if not own.allow("CREATE ROUTINE", outbox):
+            yield lack("CREATE ROUTINE", everything, "to create the procedure emit")
+        if installed.emit and not own.allow("ALTER ROUTINE", outbox):
+            yield lack("ALTER ROUTINE", everything, "to replace the procedure emit")
     if any(step.kind == "account" for step in plan.steps):
         if not own.allow("CREATE USER"):
             yield lack("CREATE USER", "*.*", f"to create {definer}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..database.connection import Connection
 from ..errors import DatabaseError
-from .spec import Account
+from .account import Account
 from .sql import account
 
 __all__ = ["Grant", "Privileges", "own_privileges", "privileges_of"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
 
 from ..database.server import Server
+from .account import Account
 from .capture import Capture
 from .column import ColumnType
-from .spec import Account
+from .emit import PROCEDURE, Emit
+from .expression import Expression
 from .sql import Sql, account, ident, literal, qualified
 from .table import Column
 from .trigger import TriggerName
@@ -23,13 +26,26 @@ __all__ = [
     "default_token",
     "render",
     "render_definer",
+    "render_emit",
     "render_events",
     "render_polling_state",
+    "render_salts",
     "render_trigger",
 ]
 
 #: Width of a member's name in JSON_OBJECT; a longer one moves only its own line.
 NAME_WIDTH = 20
+
+#: The longest @evtrig_context that is recorded, in characters.
+CONTEXT_LENGTH = 4096
+
+#: Of what MariaDB 10.11 takes for JSON, that which is (PCRE): every string has only
+#: the escapes of RFC 8259, every number is whole.
+STRICT_JSON = (
+    r'^(?:"(?:[^"\\]++|\\["\\/bfnrtu])*+"'
+    r"|-?\d++(?:\.\d++)?(?:[eE][-+]?\d++)?(?![\d.eE+-])"
+    r'|[^"\d.+\\-])*+$'
+)
 
 #: What a session needs before it creates a trigger, because the trigger keeps it:
 #: names and literals are utf8mb4, and a value that does not fit is an error instead
@@ -59,11 +75,48 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One member of a JSON object."""
+
+    name: str
+    value: Sql
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON object of a row, in two local variables ``before_…`` and ``after_…``."""
+
+    name: str
+    before: tuple[Member, ...]
+    after: tuple[Member, ...]
+    #: The same of the row that a SELECT calls `now`.
+    now: tuple[Member, ...]
+
+    @property
+    def before_name(self) -> Sql:
+        return Sql(f"before_{self.name}")
+
+    @property
+    def after_name(self) -> Sql:
+        return Sql(f"after_{self.name}")
+
+
+@dataclass(frozen=True)
+class EventView:
+    """A domain event, as the templates see it; everything quoted."""
+
+    type: Sql
+    when: Sql | None
+    data: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
 class TriggerView:
     """What the templates know of a trigger; everything quoted."""
 
     capture: Capture
     operation: str
+    server: Server
     name: Sql
     definer: Sql
     #: `` PRECEDES …`` where an older generation is there.
@@ -86,19 +139,63 @@ class TriggerView:
         return qualified(self.capture.outbox, "events")
 
     @property
+    def salts(self) -> Sql:
+        return qualified(self.capture.outbox, "salts")
+
+    @property
     def source(self) -> Sql:
         return literal(self.capture.source)
 
     def type(self, operation: str) -> Sql:
         return literal(f"{self.capture.table}.{operation}")
 
-    @property
-    def key(self) -> tuple[Column, ...]:
-        return self.capture.key
+    # What is recorded, and when
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        return self.capture.columns
+    def has_changes(self) -> bool:
+        """Whether the changes are recorded as they are."""
+        return self.operation in self.capture.operations
+
+    @property
+    def when(self) -> Sql | None:
+        found = self.capture.when.get(self.operation)
+        return found.sql if found else None
+
+    @property
+    def domain_events(self) -> tuple[EventView, ...]:
+        return tuple(
+            EventView(
+                literal(event.type),
+                event.when.sql if event.when else None,
+                tuple(Member(name, self._datum(value)) for name, value in event.data),
+            )
+            for event in self.capture.events
+            if self.operation in event.operations
+        )
+
+    def _datum(self, value: Expression) -> Sql:
+        reference = value.column
+        if reference is None:
+            return Sql(f"({value.sql})")
+        column = self.capture.type_of(reference)
+        return self._shown(column, reference.row)
+
+    # Rows
+
+    def key(self, row: str) -> tuple[Member, ...]:
+        return tuple(Member(c.name, self._shown(c, row)) for c in self.capture.key)
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        return self.capture.key
+
+    def image(self, row: str) -> tuple[Member, ...]:
+        """What an event shows of a row."""
+        return tuple(
+            Member(column.name, self._shown(column, row))
+            for column in self.capture.columns
+            if not self._is_omitted(column)
+        )
 
     @property
     def has_before(self) -> bool:
@@ -107,6 +204,136 @@ class TriggerView:
     @property
     def has_after(self) -> bool:
         return self.capture.images in ("both", "after")
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """What tells whether an update has changed anything that is recorded."""
+        capture = self.capture
+        redacted = [c for c in capture.columns if c.name in capture.redactions]
+        rows = (self.image("OLD"), self.image("NEW"), self.image("`now`"))
+        return (Document("row", *rows), *self._documents("redacted", redacted))
+
+    @property
+    def further_documents(self) -> tuple[Document, ...]:
+        """What domain events may depend on besides."""
+        if not self.domain_events:
+            return ()
+        return self._documents("excluded", self.capture.excluded)
+
+    @property
+    def pairs(self) -> tuple[tuple[Sql, Sql], ...]:
+        """Local variables that hold the same of the row before and after an update."""
+        documents = (*self.documents, *self.further_documents)
+        return (
+            (Sql("before_key"), Sql("after_key")),
+            *((document.before_name, document.after_name) for document in documents),
+        )
+
+    def unchanged(self, documents: Sequence[Document]) -> Sql:
+        """True if none of these differs."""
+        return Sql(
+            " AND ".join(f"{d.before_name} <=> {d.after_name}" for d in documents)
+        )
+
+    @property
+    def change_condition(self) -> Sql | None:
+        """Which updates are recorded, where the trigger also has domain events."""
+        if not self.domain_events:
+            return None
+        conditions = []
+        if self.further_documents:
+            conditions.append(f"NOT ({self.unchanged(self.documents)})")
+        if self.when:
+            conditions.append(f"({self.when})" if conditions else self.when)
+        return Sql(" AND ".join(conditions)) if conditions else None
+
+    def _documents(self, name: str, columns: Sequence[Column]) -> tuple[Document, ...]:
+        if not columns:
+            return ()
+        before, after, now = (
+            tuple(Member(c.name, self._clear(c, row)) for c in columns)
+            for row in ("OLD", "NEW", "`now`")
+        )
+        return (Document(name, before, after, now),)
+
+    def _is_omitted(self, column: Column) -> bool:
+        redaction = self.capture.redactions.get(column.name)
+        return redaction is not None and redaction.kind == "omit"
+
+    def _shown(self, column: Column, row: str) -> Sql:
+        redaction = self.capture.redactions.get(column.name)
+        if redaction is None:
+            return self._clear(column, row)
+        kind = ColumnType.parse(column.type)
+        return redaction.json(kind, column_of(row, column), self.server)
+
+    def _clear(self, column: Column, row: str) -> Sql:
+        kind = ColumnType.parse(column.type)
+        return kind.json(column_of(row, column), self.server)
+
+    # What comes with an event
+
+    @property
+    def needs_salt(self) -> bool:
+        return self.capture.needs_salt
+
+    @property
+    def has_transaction(self) -> bool:
+        return self.capture.transaction
+
+    @property
+    def has_db_user(self) -> bool:
+        return self.capture.db_user
+
+    @property
+    def bypass(self) -> Sql | None:
+        token = self.capture.bypass
+        return None if token is None else literal(token)
+
+    @property
+    def gap(self) -> Sql:
+        """The session variable that holds the id of the last gap event."""
+        name = TriggerName.of(self.capture.schema, self.capture.table, self.operation)
+        return Sql(f"@evtrig_{name.table}_gap")
+
+
+@dataclass(frozen=True)
+class EmitView:
+    """What the template knows of the procedure; everything quoted."""
+
+    emit: Emit
+
+    @property
+    def procedure(self) -> Sql:
+        return qualified(self.emit.outbox, PROCEDURE)
+
+    @property
+    def definer(self) -> Sql:
+        return definer(self.emit.definer)
+
+    @property
+    def events(self) -> Sql:
+        return qualified(self.emit.outbox, "events")
+
+    @property
+    def source(self) -> Sql:
+        return literal(self.emit.source)
+
+    @property
+    def has_transaction(self) -> bool:
+        return self.emit.transaction
+
+    @property
+    def has_db_user(self) -> bool:
+        return self.emit.db_user
+
+    @property
+    def bypass(self) -> None:
+        """Whoever emits an event wants it."""
+
+
+def column_of(row: str, column: Column) -> Sql:
+    return Sql(f"{row}.{ident(column.name)}")
 
 
 def default_token(name: TriggerName) -> str:
@@ -140,6 +367,7 @@ def render_trigger(
     view = TriggerView(
         capture=capture,
         operation=name.operation,
+        server=server,
         name=qualified(capture.schema, str(name)),
         definer=definer(capture.definer),
         order=order,
@@ -163,6 +391,16 @@ def render_polling_state(outbox: str, server: Server) -> Sql:
     )
 
 
+def render_salts(outbox: str, server: Server) -> Sql:
+    """CREATE TABLE for the salt of redaction by hash."""
+    return render("salts.sql.j2", server, salts=qualified(outbox, "salts"))
+
+
+def render_emit(emit: Emit, server: Server) -> Sql:
+    """CREATE PROCEDURE for events that the application writes itself."""
+    return render("emit.sql.j2", server, emit=EmitView(emit))
+
+
 def render_definer(definer: Account, server: Server) -> Sql:
     """CREATE USER for the locked account that owns the triggers."""
     name = account(definer.user, definer.host)
@@ -183,7 +421,7 @@ def definer(owner: Account | None) -> Sql:
 def render(template: str, server: Server, **model: object) -> Sql:
     """Fill in a template; TypeError for a value that is not quoted."""
     text = _environment().get_template(template).render(server=server, **model)
-    return Sql(text.strip())
+    return Sql(GAP.sub(lambda m: m["whole"] or m["lines"] or "", text.strip()))
 
 
 @functools.cache
@@ -198,10 +436,15 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
+    environment.globals |= {
+        "context_length": Sql(str(CONTEXT_LENGTH)),
+        "null": Sql("NULL"),
+        "strict_json": literal(STRICT_JSON),
+        "text": Sql("LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
+    }
     environment.filters |= {
         "comment": _comment,
         "indent": _indent,
-        "json": _json,
         "literal": literal,
         "member": _member,
         "of": _of,
@@ -219,11 +462,13 @@ def _only_sql(value: object) -> object:
 
 
 #: A line break to indent after; those in names, literals and comments stay as they are.
-LINE_BREAK = re.compile(
-    r"""
-      (?P<whole> '(?:[^'\\]|''|\\.)*' | `(?:[^`]|``)*` | --[ ][^\n]* )
-    | \n (?=[^\n])
-    """,
+WHOLE = r"'(?:[^'\\]|''|\\.)*' | `(?:[^`]|``)*` | --[ ][^\n]*"
+LINE_BREAK = re.compile(rf"(?P<whole>{WHOLE}) | \n (?=[^\n])", re.VERBOSE | re.DOTALL)
+
+
+#: Blank lines that macros leave: one is enough, and none before END.
+GAP = re.compile(
+    rf"(?P<whole>{WHOLE}) | \n(?=\n+[ ]*END\b) | \n+(?P<lines>\n\n)",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -238,14 +483,9 @@ def _comment(text: str) -> Sql:
 
 
 def _of(column: Column, row: str) -> Sql:
-    return Sql(f"{row}.{ident(column.name)}")
+    return column_of(row, column)
 
 
-@jinja2.pass_context
-def _json(context: jinja2.runtime.Context, column: Column, row: str) -> Sql:
-    server: Server = context["server"]
-    return ColumnType.parse(column.type).json(_of(column, row), server)
-
-
-def _member(column: Column) -> Sql:
-    return Sql(f"{literal(column.name)},".ljust(NAME_WIDTH))
+def _member(member: Member) -> Sql:
+    name = f"{literal(member.name)},".ljust(NAME_WIDTH)
+    return Sql(f"{name} {member.value}")

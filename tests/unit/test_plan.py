@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtrig.database.server import Server
+from evtrig.triggers.account import Account
 from evtrig.triggers.capture import Capture
 from evtrig.triggers.installed import Installed, InstalledTrigger
 from evtrig.triggers.plan import (
@@ -23,7 +24,6 @@ from evtrig.triggers.plan import (
     removal,
 )
 from evtrig.triggers.privilege import Privileges
-from evtrig.triggers.spec import Account
 from evtrig.triggers.table import Column
 from evtrig.triggers.trigger import OPERATIONS, TriggerName
 

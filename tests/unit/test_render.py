@@ -11,6 +11,7 @@ import jinja2
 import pytest
 
 from evtrig.database.server import Server
+from evtrig.triggers.account import Account
 from evtrig.triggers.capture import resolve
 from evtrig.triggers.render import (
     default_token,
@@ -18,7 +19,7 @@ from evtrig.triggers.render import (
     render_definer,
     render_trigger,
 )
-from evtrig.triggers.spec import Account, parse
+from evtrig.triggers.spec import parse
 from evtrig.triggers.sql import Sql, ident, normalize
 from evtrig.triggers.trigger import TriggerName
 

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
     `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
     `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
     `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
-    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
     `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
     `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
     `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
@@ -46,12 +46,28 @@ AFTER INSERT ON `shop`.`after_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_4f3d8bcc678c_i_2 AS BINARY) = CONCAT('915c118463e12428', NOW(6)) THEN
         SET @evtrig_4f3d8bcc678c_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -68,7 +84,8 @@ capture: BEGIN
         `after`       = JSON_OBJECT(
               'id',                NEW.`id`
             , 'name',              NEW.`name`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -79,8 +96,9 @@ AFTER UPDATE ON `shop`.`after_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -126,6 +144,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -136,7 +169,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -149,7 +183,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = NULL,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -159,7 +194,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -171,12 +207,28 @@ AFTER DELETE ON `shop`.`after_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_4f3d8bcc678c_d_2 AS BINARY) = CONCAT('7153b18701c848a7', NOW(6)) THEN
         SET @evtrig_4f3d8bcc678c_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -190,7 +242,8 @@ capture: BEGIN
               'id',                OLD.`id`
         ),
         `before`      = NULL,
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -203,12 +256,28 @@ AFTER INSERT ON `shop`.`key_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_2b8116d16414_i_2 AS BINARY) = CONCAT('509caee4ab9db5c3', NOW(6)) THEN
         SET @evtrig_2b8116d16414_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -222,7 +291,8 @@ capture: BEGIN
               'id',                NEW.`id`
         ),
         `before`      = NULL,
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -233,8 +303,9 @@ AFTER UPDATE ON `shop`.`key_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -280,6 +351,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -290,7 +376,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -303,7 +390,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = NULL,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -313,7 +401,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -325,12 +414,28 @@ AFTER DELETE ON `shop`.`key_only`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_2b8116d16414_d_2 AS BINARY) = CONCAT('4501e31e1bc8591d', NOW(6)) THEN
         SET @evtrig_2b8116d16414_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -344,7 +449,8 @@ capture: BEGIN
               'id',                OLD.`id`
         ),
         `before`      = NULL,
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -357,12 +463,28 @@ AFTER INSERT ON `shop`.`excluded`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_d9b08e78042a_i_2 AS BINARY) = CONCAT('f938fa2854e0c1a9', NOW(6)) THEN
         SET @evtrig_d9b08e78042a_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -379,7 +501,8 @@ capture: BEGIN
         `after`       = JSON_OBJECT(
               'id',                NEW.`id`
             , 'name',              NEW.`name`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -390,8 +513,9 @@ AFTER UPDATE ON `shop`.`excluded`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -437,6 +561,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -447,7 +586,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -460,7 +600,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -470,7 +611,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -482,12 +624,28 @@ AFTER DELETE ON `shop`.`excluded`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_d9b08e78042a_d_2 AS BINARY) = CONCAT('abc9bf73279fee92', NOW(6)) THEN
         SET @evtrig_d9b08e78042a_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -504,7 +662,8 @@ capture: BEGIN
               'id',                OLD.`id`
             , 'name',              OLD.`name`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -517,12 +676,28 @@ AFTER INSERT ON `shop`.`composite`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_2b24030a211e_i_2 AS BINARY) = CONCAT('b487a823aa65075e', NOW(6)) THEN
         SET @evtrig_2b24030a211e_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -541,7 +716,8 @@ capture: BEGIN
               'order_id',          NEW.`order_id`
             , 'line',              NEW.`line`
             , 'quantity',          NEW.`quantity`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -552,12 +728,28 @@ AFTER DELETE ON `shop`.`composite`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_2b24030a211e_d_2 AS BINARY) = CONCAT('522b7c3519db0f62', NOW(6)) THEN
         SET @evtrig_2b24030a211e_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -576,7 +768,8 @@ capture: BEGIN
             , 'line',              OLD.`line`
             , 'quantity',          OLD.`quantity`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -589,8 +782,9 @@ AFTER UPDATE ON `shop`.`only_updates`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -636,6 +830,21 @@ capture: BEGIN
           'id',                REPLACE(TO_BASE64(NEW.`id`), CHAR(10 USING utf8mb4), '')
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -646,7 +855,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -659,7 +869,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = NULL,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -669,7 +880,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;

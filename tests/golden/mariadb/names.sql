@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `out``box % \'`.`events` (
     `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
     `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
     `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
-    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
     `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
     `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
     `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
@@ -58,12 +58,28 @@ DROP TABLE ``second``; -- $$`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_60bcb32ff52d_i_2 AS BINARY) = CONCAT('a36e9aba1e5e531e', NOW(6)) THEN
         SET @evtrig_60bcb32ff52d_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -93,7 +109,8 @@ line; $$`
             , '*/',                NEW.`*/`
             , '{{ trigger }} {% raw %}', NEW.`{{ trigger }} {% raw %}`
             , ' leading space',    NEW.` leading space`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -105,8 +122,9 @@ DROP TABLE ``second``; -- $$`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -186,6 +204,21 @@ line; $$`
           '''id''',            NEW.`'id'`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
         SET
@@ -198,7 +231,8 @@ DROP TABLE `second`; -- $$',
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -213,7 +247,8 @@ DROP TABLE `second`; -- $$',
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -225,7 +260,8 @@ DROP TABLE `second`; -- $$',
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -238,12 +274,28 @@ DROP TABLE ``second``; -- $$`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_60bcb32ff52d_d_2 AS BINARY) = CONCAT('4d9452ea3846d63a', NOW(6)) THEN
         SET @evtrig_60bcb32ff52d_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -273,7 +325,8 @@ line; $$`
             , '{{ trigger }} {% raw %}', OLD.`{{ trigger }} {% raw %}`
             , ' leading space',    OLD.` leading space`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -286,12 +339,28 @@ AFTER INSERT ON `the ``shop``'s 100% \ "店"`.`second`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_0768f87a16f9_i_2 AS BINARY) = CONCAT('2f3c1d695df2bfb0', NOW(6)) THEN
         SET @evtrig_0768f87a16f9_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -312,7 +381,8 @@ capture: BEGIN
             , 'né',                NEW.`né`
             , '二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十', NEW.`二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十`
             , 'sixty_four_characters_are_the_most_that_a_name_may_have_________', NEW.`sixty_four_characters_are_the_most_that_a_name_may_have_________`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -323,8 +393,9 @@ AFTER UPDATE ON `the ``shop``'s 100% \ "店"`.`second`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -382,6 +453,21 @@ capture: BEGIN
         , '鍵',                 NEW.`鍵`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
         SET
@@ -392,7 +478,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -405,7 +492,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -415,7 +503,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -427,12 +516,28 @@ AFTER DELETE ON `the ``shop``'s 100% \ "店"`.`second`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_0768f87a16f9_d_2 AS BINARY) = CONCAT('6fb2c19fb43ef85e', NOW(6)) THEN
         SET @evtrig_0768f87a16f9_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -453,7 +558,8 @@ capture: BEGIN
             , '二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十', OLD.`二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十二三四五六七八九十`
             , 'sixty_four_characters_are_the_most_that_a_name_may_have_________', OLD.`sixty_four_characters_are_the_most_that_a_name_may_have_________`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -466,12 +572,28 @@ AFTER INSERT ON `the ``shop``'s 100% \ "店"`.`sixty_four_characters_are_the_mos
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_52472c8ff1cb_i_2 AS BINARY) = CONCAT('7ee56ecddf0de776', NOW(6)) THEN
         SET @evtrig_52472c8ff1cb_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -487,7 +609,8 @@ capture: BEGIN
         `before`      = NULL,
         `after`       = JSON_OBJECT(
               'id',                NEW.`id`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -498,8 +621,9 @@ AFTER UPDATE ON `the ``shop``'s 100% \ "店"`.`sixty_four_characters_are_the_mos
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -542,6 +666,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
         SET
@@ -552,7 +691,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -565,7 +705,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -575,7 +716,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -587,12 +729,28 @@ AFTER DELETE ON `the ``shop``'s 100% \ "店"`.`sixty_four_characters_are_the_mos
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_52472c8ff1cb_d_2 AS BINARY) = CONCAT('2dd11c089d26ac35', NOW(6)) THEN
         SET @evtrig_52472c8ff1cb_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `out``box % \'`.`events`
@@ -608,6 +766,7 @@ capture: BEGIN
         `before`      = JSON_OBJECT(
               'id',                OLD.`id`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
     `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
     `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
     `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
-    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
     `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
     `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
     `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
@@ -54,12 +54,28 @@ AFTER INSERT ON `shop`.`customers`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_fe8afeaace68_i_2 AS BINARY) = CONCAT('759bb47e64ae35c2', NOW(6)) THEN
         SET @evtrig_fe8afeaace68_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -78,7 +94,8 @@ capture: BEGIN
             , 'email',             NEW.`email`
             , 'name',              NEW.`name`
             , 'registered_at',     CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(NEW.`registered_at` = 0, 0, UNIX_TIMESTAMP(NEW.`registered_at`)) SECOND AS CHAR)
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -89,8 +106,9 @@ AFTER UPDATE ON `shop`.`customers`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -142,6 +160,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -152,7 +185,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -165,7 +199,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -175,7 +210,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -187,12 +223,28 @@ AFTER DELETE ON `shop`.`customers`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_fe8afeaace68_d_2 AS BINARY) = CONCAT('1096d58a514b9cfe', NOW(6)) THEN
         SET @evtrig_fe8afeaace68_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -211,7 +263,8 @@ capture: BEGIN
             , 'name',              OLD.`name`
             , 'registered_at',     CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(OLD.`registered_at` = 0, 0, UNIX_TIMESTAMP(OLD.`registered_at`)) SECOND AS CHAR)
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -224,12 +277,28 @@ AFTER INSERT ON `shop`.`orders`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_7458f44cdbf1_i_2 AS BINARY) = CONCAT('e64d856f5c176870', NOW(6)) THEN
         SET @evtrig_7458f44cdbf1_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -250,7 +319,8 @@ capture: BEGIN
             , 'total',             CAST(NEW.`total` AS CHAR)
             , 'placed_at',         CAST(NEW.`placed_at` AS CHAR)
             , 'note',              NEW.`note`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -261,8 +331,9 @@ AFTER UPDATE ON `shop`.`orders`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -320,6 +391,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -330,7 +416,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -343,7 +430,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -353,7 +441,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -365,12 +454,28 @@ AFTER DELETE ON `shop`.`orders`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_7458f44cdbf1_d_2 AS BINARY) = CONCAT('80a439acd9014030', NOW(6)) THEN
         SET @evtrig_7458f44cdbf1_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -391,6 +496,7 @@ capture: BEGIN
             , 'placed_at',         CAST(OLD.`placed_at` AS CHAR)
             , 'note',              OLD.`note`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;

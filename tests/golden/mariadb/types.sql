@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
     `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
     `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
     `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
-    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
     `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
     `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
     `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
@@ -52,12 +52,28 @@ AFTER INSERT ON `shop`.`types`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_31c7058526d3_i_2 AS BINARY) = CONCAT('d0f36f29b679cf05', NOW(6)) THEN
         SET @evtrig_31c7058526d3_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -132,7 +148,8 @@ capture: BEGIN
             , 'uuid',              NEW.`uuid`
             , 'inet4',             NEW.`inet4`
             , 'inet6',             NEW.`inet6`
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -143,8 +160,9 @@ AFTER UPDATE ON `shop`.`types`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -364,6 +382,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -374,7 +407,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -387,7 +421,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -397,7 +432,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -409,12 +445,28 @@ AFTER DELETE ON `shop`.`types`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_31c7058526d3_d_2 AS BINARY) = CONCAT('a3ab9de1f827761c', NOW(6)) THEN
         SET @evtrig_31c7058526d3_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -489,6 +541,7 @@ capture: BEGIN
             , 'inet4',             OLD.`inet4`
             , 'inet6',             OLD.`inet6`
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
     `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
     `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
     `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
-    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update or delete',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
     `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
     `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
     `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
@@ -53,12 +53,28 @@ AFTER INSERT ON `shop`.`documents`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_a9b0da3a4d32_i_2 AS BINARY) = CONCAT('3fe75457ea338249', NOW(6)) THEN
         SET @evtrig_a9b0da3a4d32_i_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -75,7 +91,8 @@ capture: BEGIN
         `after`       = JSON_OBJECT(
               'id',                NEW.`id`
             , 'embedding',         REPLACE(TO_BASE64(NEW.`embedding`), CHAR(10 USING utf8mb4), '')
-        );
+        ),
+        `context`     = session_context;
 END $$
 DELIMITER ;
 
@@ -86,8 +103,9 @@ AFTER UPDATE ON `shop`.`documents`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
-    DECLARE before_key, after_key, before_row, after_row
-        LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -118,6 +136,21 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
+        END;
+    END IF;
+
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
         SET
@@ -128,7 +161,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = before_row,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     ELSE
         -- Under its old key the row is gone, and under the new one it has come: two
         -- events, so that each is in order with the other changes of its key.
@@ -141,7 +175,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = before_key,
             `before`      = before_row,
-            `after`       = NULL;
+            `after`       = NULL,
+            `context`     = session_context;
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -151,7 +186,8 @@ capture: BEGIN
             `captured_at` = UTC_TIMESTAMP(6),
             `key`         = after_key,
             `before`      = NULL,
-            `after`       = after_row;
+            `after`       = after_row,
+            `context`     = session_context;
     END IF;
 END $$
 DELIMITER ;
@@ -163,12 +199,28 @@ AFTER DELETE ON `shop`.`documents`
 FOR EACH ROW
 capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
     IF CAST(@evtrig_a9b0da3a4d32_d_2 AS BINARY) = CONCAT('317d3e83a4bf21d6', NOW(6)) THEN
         SET @evtrig_a9b0da3a4d32_d_2 = NULL;
         LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
+    -- nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
+        END;
     END IF;
 
     INSERT INTO `evtrig`.`events`
@@ -185,6 +237,7 @@ capture: BEGIN
               'id',                OLD.`id`
             , 'embedding',         REPLACE(TO_BASE64(OLD.`embedding`), CHAR(10 USING utf8mb4), '')
         ),
-        `after`       = NULL;
+        `after`       = NULL,
+        `context`     = session_context;
 END $$
 DELIMITER ;
