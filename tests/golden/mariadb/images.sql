@@ -63,7 +63,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -152,7 +152,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -224,7 +224,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -273,7 +273,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -359,7 +359,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -431,7 +431,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -480,7 +480,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -569,7 +569,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -641,7 +641,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -693,7 +693,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -745,7 +745,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -838,7 +838,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);

@@ -69,7 +69,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -390,7 +390,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -462,7 +462,7 @@ capture: BEGIN
             IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP '^(?:"(?:[^"\\\\]++|\\\\["\\\\/bfnrtu])*+"|-?\\d++(?:\\.\\d++)?(?:[eE][-+]?\\d++)?(?![\\d.eE+-])|[^"\\d.+\\\\-])*+$' AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
