@@ -108,21 +108,24 @@ def plan(
     return Plan(tuple(steps), tuple(_notices(captures, installed)))
 
 
-def removal(installed: Installed) -> Plan:
+def removal(installed: Installed, outbox: str, *, keep_emit: bool = False) -> Plan:
     """The steps that end all capture; the outbox and its events stay.
 
-    The oldest generation goes first: a newer one is whole without it.
+    The oldest generation goes first: a newer one is whole without it. ``keep_emit``
+    leaves the procedure by which the application writes events itself.
     """
     triggers = sorted(installed.triggers, key=lambda t: t.name.generation)
-    return Plan(tuple(_drop(trigger) for trigger in triggers))
+    steps = [_drop(trigger) for trigger in triggers]
+    if installed.emit and not keep_emit:
+        steps.append(_drop_emit(outbox))
+    return Plan(tuple(steps))
 
 
 def outbox_removal(installed: Installed, outbox: str) -> Plan:
     """The steps that drop the outbox, and its schema if nothing else is in it."""
     known = {**OUTBOX_TABLES, **SALTS}
     ours = [name for name in known if name in installed.outbox_tables]
-    steps = [_drop_emit(outbox)] if installed.emit else []
-    steps += [
+    steps = [
         Step(
             "drop",
             f"drop table {outbox}.{name}",

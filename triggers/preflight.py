@@ -15,7 +15,7 @@ from .privilege import Privileges, own_privileges
 from .sql import account, ident, qualified
 from .trigger import TriggerName
 
-__all__ = ["preflight"]
+__all__ = ["preexisting_problems", "preflight"]
 
 #: Makes the message about one privilege, of the privilege, the object and the reason.
 Lack = Callable[[str, str, str], Problem]
@@ -35,9 +35,7 @@ def preflight(
 
     Raises PreflightError with every problem found.
     """
-    problems = list(_server_problems(connection))
-    problems += _outbox_problems(installed, outbox)
-    problems += _name_problems(captures, installed, outbox)
+    problems = preexisting_problems(connection, captures, installed, outbox)
     if plan.steps:
         problems += _privilege_problems(
             connection,
@@ -50,6 +48,20 @@ def preflight(
         )
     if problems:
         raise PreflightError(tuple(problems))
+
+
+def preexisting_problems(
+    connection: Connection,
+    captures: Sequence[Capture],
+    installed: Installed,
+    outbox: str,
+) -> list[Problem]:
+    """What is in the way whatever there is to do."""
+    return [
+        *_server_problems(connection),
+        *_outbox_problems(installed, outbox),
+        *_name_problems(captures, installed, outbox),
+    ]
 
 
 def _server_problems(connection: Connection) -> Iterable[Problem]:

@@ -44,7 +44,9 @@ def uninstall(
     if not keep_outbox:
         _check_sight(connection, outbox, schemas)
     installed = inspect(connection, (), outbox=outbox, definer=None)
-    apply(connection, removal(installed), command="uninstall", on_step=on_step)
+    # A procedure that is left would write into an outbox that is counted as empty.
+    end = removal(installed, outbox, keep_emit=keep_outbox)
+    apply(connection, end, command="uninstall", on_step=on_step)
     waiting = 0
     if "events" in installed.outbox_tables:
         events = qualified(outbox, "events")

@@ -379,14 +379,14 @@ def test_removing_drops_every_trigger_the_oldest_generation_first() -> None:
     database.apply(database.plan(capture()).steps)
     changed = capture(columns=COLUMNS[:1])
     database.apply(s for s in database.plan(changed).steps if s.kind == "trigger")
-    steps = removal(database.installed).steps
+    steps = removal(database.installed, "evtrig").steps
     assert [step.title[-1] for step in steps] == ["1"] * 3 + ["2"] * 3
     database.apply(steps)
     assert database.installed.triggers == ()
 
 
 def test_removing_from_an_empty_database_is_nothing() -> None:
-    assert removal(Installed()).steps == ()
+    assert removal(Installed(), "evtrig").steps == ()
     assert outbox_removal(Installed(), "evtrig").steps == ()
 
 
