@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import json
 import logging
 import os
 import signal
@@ -22,6 +24,7 @@ from .errors import EvtrigError, UsageError
 if TYPE_CHECKING:
     # Imported by the commands that need them: `relay` starts without jinja2 and yaml.
     from .database.dsn import Dsn
+    from .triggers.cascade import Cascade
     from .triggers.spec import Spec
 
 __all__ = ["main"]
@@ -69,7 +72,8 @@ def main() -> None:
     transaction; a relay publishes them in order.
 
     \b
-    Exit codes: 0 done, 1 failed, 2 wrong usage or a spec that cannot be understood.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or a spec that cannot be understood,
+    3 findings (check).
     """
 
 
@@ -179,13 +183,15 @@ def generate(path: str, dsn: Dsn | None) -> None:
     """Print the SQL that captures what the spec says.
 
     The same spec gives the same bytes. With --dsn, columns and keys that the spec
-    leaves out are looked up; with all of them in the spec no database is needed.
+    leaves out are looked up; with all of them in the spec no database is needed, unless
+    it says `cascades: capture`.
     """
     from .database.connection import Connection
     from .database.server import Server
     from .triggers.capture import resolve
+    from .triggers.cascade import refuse_cascades
     from .triggers.emit import Emit
-    from .triggers.install import server_of, tables_of
+    from .triggers.install import cascades_of, server_of, tables_of
     from .triggers.installed import Installed
     from .triggers.plan import plan
     from .triggers.script import script
@@ -194,10 +200,13 @@ def generate(path: str, dsn: Dsn | None) -> None:
     if dsn is None:
         server = Server("mariadb" if spec.server == "mariadb" else "mysql")
         captures = resolve(spec, None, server)
+        refuse_cascades(spec)
+        cascades: tuple[Cascade, ...] = ()
     else:
         with Connection(dsn) as connection:
             server = server_of(connection, spec)
             captures = resolve(spec, tables_of(connection, spec), server)
+            cascades, _ = cascades_of(connection, spec, captures, server)
     whole = plan(
         captures,
         Installed(),
@@ -205,6 +214,7 @@ def generate(path: str, dsn: Dsn | None) -> None:
         outbox=spec.outbox,
         definer=spec.definer,
         emit=Emit.of(spec),
+        cascades=cascades,
     )
     click.echo(script(whole, server), nl=False)
 
@@ -237,6 +247,45 @@ def load_spec(path: str) -> Spec:
     from .triggers.spec import load
 
     return load(path)
+
+
+@main.command()
+@spec_option
+@dsn_option()
+@option(
+    "--dry-run-rows",
+    "rows",
+    type=click.IntRange(min=1, max=1_000_000),
+    metavar="N",
+    help="Also try every expression of the spec on N rows of each table, on a copy.",
+)
+@option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(path: str, dsn: Dsn, rows: int | None, as_json: bool) -> None:
+    """Look for what is not captured as the spec says, and for what cannot be.
+
+    Changes nothing; with --dry-run-rows it makes copies of the tables in a schema of
+    its own and drops them again. Exits with 3 if there is something to mend; notices
+    do not count.
+    """
+    from .database.connection import Connection
+    from .triggers.check import check, check_expressions, summary
+
+    spec = load_spec(path)
+    with Connection(dsn) as connection:
+        findings = check(connection, spec)
+        if rows is not None:
+            findings = (*check_expressions(connection, spec, rows), *findings)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(f) for f in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.severity}: {finding.object}: {finding.problem}")
+            if finding.consequence:
+                click.echo(f"    {finding.consequence}")
+            click.echo(f"  → {finding.mend}")
+        click.echo(summary(findings))
+    if any(finding.is_fault for finding in findings):
+        sys.exit(3)
 
 
 @main.command()

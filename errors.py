@@ -75,12 +75,15 @@ class DatabaseError(EvtrigError):
     """The server refused a statement.
 
     ``number`` is the server's error number (dev.mysql.com/doc, "Server Error
-    Message Reference"), or the client library's (2000-2999).
+    Message Reference"), or the client library's (2000-2999), ``text`` its own words.
     """
 
-    def __init__(self, message: str, *, number: int, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, number: int, hint: str | None = None, text: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.number = number
+        self.text = text
 
 
 class ConnectionLost(DatabaseError):

@@ -202,4 +202,5 @@ class Connection:
             f"cannot {doing} {self.dsn}: {text} ({number})",
             number=number,
             hint=HINTS.get(number),
+            text=text,
         )

@@ -5,22 +5,30 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..database.connection import LOCK_WAIT_TIMEOUT, Connection
 from ..database.server import Server
 from ..errors import DatabaseError, EvtrigError, UsageError
-from .capture import notices, resolve
+from .capture import Capture, notices, resolve
+from .cascade import Cascade, Surroundings, cascades
 from .emit import Emit
+from .foreign_key import (
+    foreign_keys,
+    foreign_triggers,
+    management,
+    stamped_columns,
+)
 from .installed import inspect
 from .plan import Plan, Step, plan
 from .preflight import preflight
 from .render import SESSION
+from .scratch import to_try, try_expressions
 from .spec import Spec
 from .table import Table, introspect
 
-__all__ = ["apply", "prepare", "server_of", "tables_of"]
+__all__ = ["apply", "cascades_of", "prepare", "server_of", "tables_of"]
 
 #: How often a statement is tried again that waits for somebody's open transaction;
 #: each try waits for the lock_wait_timeout of render.SESSION.
@@ -30,13 +38,16 @@ LOCK_TRIES = 10
 def prepare(connection: Connection, spec: Spec) -> Plan:
     """What has to be done so that the database captures what the spec says.
 
-    Reads only. Raises PreflightError with everything that would keep the plan from
-    being carried out, UsageError for a spec that is for another kind of server.
+    Changes nothing that stays: new expressions of the spec are tried on scratch copies,
+    which are dropped again. Raises PreflightError with everything that would keep the
+    plan from being carried out, or that would make the application's writes fail, and
+    UsageError for a spec that is for another kind of server.
     """
     server = server_of(connection, spec)
     tables = tables_of(connection, spec)
     captures = resolve(spec, tables, server)
     installed = inspect(connection, captures, outbox=spec.outbox, definer=spec.definer)
+    wanted, cascade_notices = cascades_of(connection, spec, captures, server)
     made = plan(
         captures,
         installed,
@@ -44,6 +55,7 @@ def prepare(connection: Connection, spec: Spec) -> Plan:
         outbox=spec.outbox,
         definer=spec.definer,
         emit=Emit.of(spec),
+        cascades=wanted,
         new_token=lambda name: secrets.token_hex(8),
     )
     preflight(
@@ -54,8 +66,37 @@ def prepare(connection: Connection, spec: Spec) -> Plan:
         outbox=spec.outbox,
         definer=spec.definer,
         emit=Emit.of(spec),
+        cascades=wanted,
     )
-    return replace(made, notices=(*notices(spec, tables), *made.notices))
+    try_expressions(connection, to_try(captures, made), outbox=spec.outbox)
+    noted = (*notices(spec, tables), *cascade_notices, *made.notices)
+    return replace(made, notices=noted)
+
+
+def cascades_of(
+    connection: Connection, spec: Spec, captures: Sequence[Capture], server: Server
+) -> tuple[tuple[Cascade, ...], tuple[str, ...]]:
+    """What ``cascades: capture`` needs of this database, and what to know about it.
+
+    Raises PreflightError where a trigger would be wrong.
+    """
+    places = {
+        table.source: table.place_of("cascades")
+        for table in spec.tables
+        if table.cascades == "capture"
+    }
+    if not places:
+        return (), ()
+    keys = foreign_keys(connection, {capture.schema for capture in captures})
+    children = {key.child for key in keys if not key.restricts}
+    around = Surroundings(
+        keys=keys,
+        stamped=stamped_columns(connection, children),
+        triggers=foreign_triggers(connection, children),
+        management=management(connection),
+    )
+    wanted = [(c, places[c.source]) for c in captures if c.source in places]
+    return cascades(wanted, around, captured={c.source for c in captures})
 
 
 def server_of(connection: Connection, spec: Spec) -> Server:

@@ -13,7 +13,7 @@ from .capture import Capture
 from .emit import PROCEDURE
 from .privilege import Privileges, privileges_of
 from .sql import literal, qualified
-from .trigger import TriggerName
+from .trigger import CASCADE, TriggerName
 
 __all__ = ["Installed", "InstalledProcedure", "InstalledTrigger", "inspect"]
 
@@ -59,6 +59,22 @@ class InstalledTrigger:
         """What it tells the generation before; None if it was the first."""
         return self._find(rf"SET @{self.name} = CONCAT\('(\w+)'")
 
+    @property
+    def is_cascade(self) -> bool:
+        """Whether it belongs to a parent of captured tables, and records nothing."""
+        return self.name.operation == CASCADE
+
+    @property
+    def cascades_to(self) -> frozenset[str]:
+        """The captured tables that such a trigger is there for, as ``schema.table``."""
+        listed = self._find(r"evtrig_tables [^']* DEFAULT '((?:[^'\\]|''|\\.)*)'") or ""
+        pairs = QUALIFIED.findall(listed.replace("''", "'").replace("\\\\", "\\"))
+        return frozenset(".".join(pair).replace("``", "`") for pair in pairs)
+
+    def writes_to(self, events: str) -> bool:
+        """Whether its events go to this table, a quoted name."""
+        return events in self.body or literal(events) in self.body
+
     def _find(self, pattern: str) -> str | None:
         match = re.search(pattern, self.body)
         return match[1] if match else None
@@ -96,6 +112,8 @@ class Installed:
     #: Whether the connected account may not know about the definer's.
     is_definer_hidden: bool = False
 
+
+QUALIFIED = re.compile(r"`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`")
 
 #: What makes information_schema.triggers unfaithful: MySQL 9.7 garbles a name with a
 #: back-tick, MariaDB 10.11 writes literals anew. SHOW CREATE TRIGGER has what was sent.
@@ -153,14 +171,15 @@ def inspect(
         has_relay = connection.value(query) is not None
     has_salt = False
     if "salts" in tables:
-        query = f"SELECT 1 FROM {qualified(outbox, 'salts')} WHERE name = %s"
-        has_salt = connection.value(query, (SALT,)) is not None
+        salts = qualified(outbox, "salts")
+        query = f"SELECT 1 FROM {salts} WHERE name = {literal(SALT)}"
+        has_salt = connection.value(query) is not None
     events = str(qualified(outbox, "events"))
     triggers = tuple(_triggers(connection, outbox, odd))
     privileges, is_hidden = _definer_privileges(connection, definer)
     return Installed(
-        triggers=tuple(t for t in triggers if events in t.body),
-        others=tuple(t for t in triggers if events not in t.body),
+        triggers=tuple(t for t in triggers if t.writes_to(events)),
+        others=tuple(t for t in triggers if not t.writes_to(events)),
         has_outbox=has_outbox,
         outbox_tables=tables,
         has_relay=has_relay,
@@ -197,15 +216,14 @@ def _triggers(
             continue
         owner, sql_mode, character_set, collation = rest
         source = f"{schema}.{table}"
-        if source in odd or ODD_NAME.search(source + outbox):
+        # One of a cascade has names of other tables too, and there are few.
+        is_cascade = parsed.operation == CASCADE
+        label = "cascades: BEGIN" if is_cascade else "capture: BEGIN"
+        if is_cascade or source in odd or ODD_NAME.search(source + outbox):
             create = f"SHOW CREATE TRIGGER {qualified(schema, name)}"
             row = connection.row(create)
             # What comes before is not compared, and neither is it in the view.
-            body = (
-                "capture: BEGIN" + row[2].partition("capture: BEGIN")[2]
-                if row
-                else body
-            )
+            body = label + row[2].partition(label)[2] if row else body
         yield InstalledTrigger(
             name=parsed,
             schema=schema,

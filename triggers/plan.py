@@ -7,13 +7,14 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..database.server import Server
 from .account import Account
 from .capture import Capture
+from .cascade import Cascade
 from .emit import PROCEDURE, Emit
 from .installed import (
     CHARACTER_SET,
@@ -27,6 +28,7 @@ from .installed import (
 from .privilege import Privileges
 from .render import (
     default_token,
+    render_cascade,
     render_definer,
     render_emit,
     render_events,
@@ -35,7 +37,7 @@ from .render import (
     render_trigger,
 )
 from .sql import Sql, account, ident, literal, normalize, qualified
-from .trigger import OPERATIONS, TriggerName
+from .trigger import CASCADE, OPERATIONS, TriggerName
 
 __all__ = ["Plan", "Step", "further_reads", "outbox_removal", "plan", "removal"]
 
@@ -95,16 +97,19 @@ def plan(
     outbox: str,
     definer: Account | None,
     emit: Emit | None = None,
+    cascades: Sequence[Cascade] = (),
     new_token: Callable[[TriggerName], str] = default_token,
 ) -> Plan:
     """The steps from what is installed to what is to be captured."""
     steps = [
         *_outbox_steps(captures, installed, server, outbox),
-        *_definer_steps(captures, installed, server, outbox, definer, emit),
+        *_definer_steps(captures, installed, server, outbox, definer, emit, cascades),
         *_emit_steps(emit, installed, server, outbox),
     ]
     for capture in captures:
         steps += _trigger_steps(capture, installed, server, new_token)
+    # Last: by then there is something that records what they do.
+    steps += _cascade_steps(cascades, captures, installed, server)
     return Plan(tuple(steps), tuple(_notices(captures, installed)))
 
 
@@ -208,6 +213,7 @@ def _definer_steps(
     outbox: str,
     definer: Account | None,
     emit: Emit | None,
+    cascades: Sequence[Cascade],
 ) -> list[Step]:
     """The account and its grants: all of them before the first trigger.
 
@@ -245,8 +251,14 @@ def _definer_steps(
         if f"FROM {qualified(schema, table)}" not in bodies
         and f"JOIN {qualified(schema, table)}" not in bodies
     ]
+    wanted += [
+        grant
+        for cascade in cascades
+        for grant in cascade.grants
+        if not _is_evident(grant, bodies, owned)
+    ]
     missing: dict[tuple[str, str], list[str]] = {}
-    for privilege, schema, table in wanted:
+    for privilege, schema, table in dict.fromkeys(wanted):
         if not privileges.allow(privilege, schema, table):
             missing.setdefault((schema, table), []).append(privilege)
     to = account(definer.user, definer.host)
@@ -261,6 +273,23 @@ def _definer_steps(
         title = f"grant {listed.lower()} on {schema}.{table} to {definer}"
         steps.append(Step("grant", title, grant))
     return steps
+
+
+def _is_evident(
+    grant: tuple[str, str, str], bodies: str, owned: Collection[str]
+) -> bool:
+    """Whether triggers that the definer owns show that it was granted this."""
+    privilege, schema, table = grant
+    name = qualified(schema, table)
+    uses = {
+        "SELECT": (f"FROM {name}", f"JOIN {name}", f"UPDATE {name}"),
+        "DELETE": (f"DELETE FROM {name}",),
+        "UPDATE": (f"UPDATE {name}",),
+        "TRIGGER": (),
+    }[privilege]
+    if privilege in ("SELECT", "TRIGGER") and f"{schema}.{table}" in owned:
+        return True
+    return any(use in bodies for use in uses)
 
 
 def every_table(schema: str) -> Sql:
@@ -310,6 +339,57 @@ def _trigger_steps(
     return create + drop
 
 
+def _cascade_steps(
+    cascades: Sequence[Cascade],
+    captures: Sequence[Capture],
+    installed: Installed,
+    server: Server,
+) -> list[Step]:
+    """Two generations at once do no harm, what the first has done is done: so create
+    the new one, then drop the old."""
+    there = [t for t in (*installed.triggers, *installed.others) if t.is_cascade]
+    create, kept = [], set()
+    for cascade in cascades:
+        first = TriggerName.of(cascade.schema, cascade.table, CASCADE)
+        own = [t for t in there if _is_of(t, first, cascade.schema)]
+        current = [t for t in own if _is_current_cascade(t, cascade, server)]
+        if current:
+            kept.add(current[-1].name)
+        else:
+            newest = max(own, key=lambda t: t.name.generation, default=None)
+            name = newest.name.next if newest else first
+            create.append(_create_cascade(cascade, name, server, bool(own)))
+    wanted = {capture.source for capture in captures}
+    captured = {t.source for t in installed.triggers if not t.is_cascade}
+    drop = [
+        _drop(trigger)
+        for trigger in installed.triggers
+        if trigger.is_cascade
+        and trigger.name not in kept
+        # Tables that are not in the spec go on as they are.
+        and not (trigger.cascades_to - wanted) & captured
+    ]
+    return create + drop
+
+
+def _is_current_cascade(
+    trigger: InstalledTrigger, cascade: Cascade, server: Server
+) -> bool:
+    wanted = render_cascade(cascade, trigger.name, server)
+    return trigger.source == cascade.source and _is_as(
+        trigger, wanted[wanted.index("cascades: BEGIN") :], cascade.definer
+    )
+
+
+def _create_cascade(
+    cascade: Cascade, name: TriggerName, server: Server, is_replacement: bool
+) -> Step:
+    title = f"create trigger {cascade.schema}.{name} before delete on {cascade.table}"
+    trigger = render_cascade(cascade, name, server)
+    undo = None if is_replacement else _drop_sql(cascade.schema, name)
+    return Step("trigger", title, trigger, cascade.source, undo)
+
+
 def _is_of(trigger: InstalledTrigger, first: TriggerName, schema: str) -> bool:
     name = trigger.name
     return (
@@ -330,9 +410,13 @@ def _is_current(trigger: InstalledTrigger, capture: Capture, server: Server) -> 
     )
     # information_schema has what comes after FOR EACH ROW, without the order.
     body = wanted[wanted.index("capture: BEGIN") :]
+    return _is_as(trigger, body, capture.definer)
+
+
+def _is_as(trigger: InstalledTrigger, body: str, definer: Account | None) -> bool:
     return (
         normalize(trigger.body) == normalize(body)
-        and (capture.definer is None or trigger.definer == str(capture.definer))
+        and (definer is None or trigger.definer == str(definer))
         and trigger.sql_mode == SQL_MODE
         and trigger.character_set == CHARACTER_SET
         and trigger.collation == COLLATION
@@ -377,7 +461,7 @@ def _drop_sql(schema: str, name: TriggerName) -> Sql:
 
 def _notices(captures: Sequence[Capture], installed: Installed) -> list[str]:
     wanted = {capture.source for capture in captures}
-    there = {trigger.source for trigger in installed.triggers}
+    there = {t.source for t in installed.triggers if not t.is_cascade}
     return [
         f"{source} has triggers of evtrig but is not in the spec; they stay"
         for source in sorted(there - wanted)

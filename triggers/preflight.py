@@ -8,10 +8,12 @@ from ..database.connection import Connection
 from ..errors import PreflightError
 from .account import Account
 from .capture import Capture, Problem
+from .cascade import Cascade
 from .emit import Emit
 from .installed import Installed
 from .plan import OUTBOX_TABLES, Plan, further_reads
 from .privilege import Privileges, own_privileges
+from .scratch import lacking, to_try
 from .sql import account, ident, qualified
 from .trigger import TriggerName
 
@@ -30,6 +32,7 @@ def preflight(
     outbox: str,
     definer: Account | None,
     emit: Emit | None = None,
+    cascades: Sequence[Cascade] = (),
 ) -> None:
     """Look for whatever would stop the plan half way.
 
@@ -45,7 +48,9 @@ def preflight(
             outbox=outbox,
             definer=definer,
             emit=emit,
+            cascades=cascades,
         )
+        problems += lacking(connection, to_try(captures, plan), outbox=outbox)
     if problems:
         raise PreflightError(tuple(problems))
 
@@ -118,6 +123,9 @@ def _name_problems(
                 " then run evtrig install again.",
             )
     for trigger in installed.others:
+        # A parent may have one for each outbox: they do not disturb each other.
+        if trigger.is_cascade:
+            continue
         if by_digest.get(trigger.name.table, "").startswith(f"{trigger.schema}."):
             yield (
                 f"trigger {trigger.name} on {trigger.source} does not"
@@ -136,6 +144,7 @@ def _privilege_problems(
     outbox: str,
     definer: Account | None,
     emit: Emit | None,
+    cascades: Sequence[Cascade],
 ) -> Iterable[Problem]:
     own = own_privileges(connection)
     user = str(connection.value("SELECT CURRENT_USER()"))
@@ -189,6 +198,7 @@ def _privilege_problems(
             yield lack("CREATE USER", "*.*", f"to create {definer}")
     if is_granting:
         yield from _grant_option_problems(own, captures, outbox, lack)
+    yield from _cascade_problems(own, plan, captures, cascades, is_granting, lack)
     triggers = [step for step in plan.steps if step.kind == "trigger"]
     for capture in captures:
         if own.allow("TRIGGER", capture.schema, capture.table):
@@ -211,6 +221,35 @@ def _grant_option_problems(
     for schema, table, on in objects:
         if not own.allow("GRANT OPTION", schema, table):
             yield lack("GRANT OPTION", on, "to grant it to the definer")
+
+
+def _cascade_problems(
+    own: Privileges,
+    plan: Plan,
+    captures: Sequence[Capture],
+    cascades: Sequence[Cascade],
+    is_granting: bool,
+    lack: Lack,
+) -> Iterable[Problem]:
+    """What it takes to create the triggers of parents, or to have them created."""
+    captured = {(capture.schema, capture.table) for capture in captures}
+    created = {step.source for step in plan.steps if step.kind == "trigger"}
+    wanted: list[tuple[str, str, str]] = []
+    for cascade in cascades:
+        if is_granting or cascade.definer is None:
+            wanted += cascade.grants
+        elif cascade.source in created:
+            wanted.append(("TRIGGER", cascade.schema, cascade.table))
+    if is_granting:
+        tables = dict.fromkeys((schema, table) for _, schema, table in wanted)
+        wanted += [("GRANT OPTION", *table) for table in tables]
+    for privilege, schema, table in dict.fromkeys(wanted):
+        # Of a captured table, these have been asked for already.
+        is_asked = privilege in ("SELECT", "TRIGGER", "GRANT OPTION")
+        if is_asked and (schema, table) in captured:
+            continue
+        if not own.allow(privilege, schema, table):
+            yield lack(privilege, qualified(schema, table), "to record its cascades")
 
 
 def _creator_problems(

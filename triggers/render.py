@@ -13,9 +13,11 @@ import jinja2
 from ..database.server import Server
 from .account import Account
 from .capture import Capture
+from .cascade import Cascade, Restriction
 from .column import ColumnType
 from .emit import PROCEDURE, Emit
 from .expression import Expression
+from .foreign_key import ForeignKey
 from .sql import Sql, account, ident, literal, qualified
 from .table import Column
 from .trigger import TriggerName
@@ -25,6 +27,7 @@ __all__ = [
     "Mark",
     "default_token",
     "render",
+    "render_cascade",
     "render_definer",
     "render_emit",
     "render_events",
@@ -43,9 +46,9 @@ CONTEXT_LENGTH = 4096
 #: escapes of RFC 8259, every number is whole. In PCRE, ``~`` being a backslash: with
 #: one in it, information_schema would not give back what was sent.
 STRICT_JSON = (
-    '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"'
-    "|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])"
-    '|[^"0-9.+~~-])*+$'
+    '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+    "|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])",
+    '|[^"0-9.+~~-])*+$',
 )
 
 #: What a session needs before it creates a trigger, because the trigger keeps it:
@@ -230,23 +233,22 @@ class TriggerView:
             *((document.before_name, document.after_name) for document in documents),
         )
 
-    def unchanged(self, documents: Sequence[Document]) -> Sql:
-        """True if none of these differs."""
-        return Sql(
-            " AND ".join(f"{d.before_name} <=> {d.after_name}" for d in documents)
-        )
+    def unchanged(self, documents: Sequence[Document]) -> tuple[Sql, ...]:
+        """All true if none of these differs."""
+        return tuple(Sql(f"{d.before_name} <=> {d.after_name}") for d in documents)
 
     @property
-    def change_condition(self) -> Sql | None:
+    def change_conditions(self) -> tuple[Sql, ...]:
         """Which updates are recorded, where the trigger also has domain events."""
         if not self.domain_events:
-            return None
+            return ()
         conditions = []
         if self.further_documents:
-            conditions.append(f"NOT ({self.unchanged(self.documents)})")
+            unchanged = " AND ".join(self.unchanged(self.documents))
+            conditions.append(Sql(f"NOT ({unchanged})"))
         if self.when:
-            conditions.append(f"({self.when})" if conditions else self.when)
-        return Sql(" AND ".join(conditions)) if conditions else None
+            conditions.append(Sql(f"({self.when})") if conditions else self.when)
+        return tuple(conditions)
 
     def _documents(self, name: str, columns: Sequence[Column]) -> tuple[Document, ...]:
         if not columns:
@@ -328,9 +330,101 @@ class EmitView:
     def has_db_user(self) -> bool:
         return self.emit.db_user
 
+
+@dataclass(frozen=True)
+class ChildView:
+    """What is done to the rows of one foreign key; everything quoted."""
+
+    #: Its name, for a comment.
+    key: str
+    table: Sql
+    columns: tuple[Sql, ...]
+    #: A line for each of ``columns``.
+    condition: Sql
+    #: Columns that keep their values only if an UPDATE names them.
+    stamped: tuple[Sql, ...]
+
+
+@dataclass(frozen=True)
+class RestrictionView:
+    """What keeps a row from being deleted; everything quoted."""
+
+    table: Sql
+    #: Upwards: table, alias and condition.
+    joins: tuple[tuple[Sql, Sql, Sql], ...]
+    condition: Sql
+
+
+@dataclass(frozen=True)
+class CascadeView:
+    """What the template knows of a parent's trigger; everything quoted."""
+
+    cascade: Cascade
+    name: Sql
+
     @property
-    def bypass(self) -> None:
-        """Whoever emits an event wants it."""
+    def definer(self) -> Sql:
+        return definer(self.cascade.definer)
+
+    @property
+    def table(self) -> Sql:
+        return qualified(self.cascade.schema, self.cascade.table)
+
+    @property
+    def outbox(self) -> Sql:
+        return literal(qualified(self.cascade.outbox, "events"))
+
+    @property
+    def captured(self) -> Sql:
+        return literal(", ".join(qualified(*table) for table in self.cascade.captured))
+
+    @property
+    def is_switchable(self) -> bool:
+        return self.cascade.is_switchable
+
+    @property
+    def deletes(self) -> tuple[ChildView, ...]:
+        return tuple(self._child(key) for key in self.cascade.deletes)
+
+    @property
+    def nulls(self) -> tuple[ChildView, ...]:
+        return tuple(self._child(key) for key in self.cascade.nulls)
+
+    @property
+    def restrictions(self) -> tuple[RestrictionView, ...]:
+        return tuple(self._restriction(r) for r in self.cascade.restrictions)
+
+    def _child(self, key: ForeignKey) -> ChildView:
+        stamped = self.cascade.stamped.get(key.child, ())
+        return ChildView(
+            key=key.name,
+            table=qualified(*key.child),
+            columns=tuple(map(ident, key.columns)),
+            condition=references(key, None, "OLD"),
+            stamped=tuple(ident(c) for c in stamped if c not in key.columns),
+        )
+
+    def _restriction(self, restriction: Restriction) -> RestrictionView:
+        joins, below, key = [], "`kept`", restriction.key
+        for number, parent in enumerate(reversed(restriction.through), 1):
+            alias = f"`parent_{number}`"
+            condition = references(key, below, alias)
+            joins.append((qualified(*parent.child), Sql(alias), condition))
+            below, key = alias, parent
+        return RestrictionView(
+            qualified(*restriction.key.child),
+            tuple(joins),
+            references(key, below, "OLD"),
+        )
+
+
+def references(key: ForeignKey, child: str | None, parent: str) -> Sql:
+    """That a child's row refers to a parent's, each called so; a line a column."""
+    prefix = f"{child}." if child else ""
+    pairs = zip(key.columns, key.parent_columns, strict=True)
+    return Sql(
+        "\nAND ".join(f"{prefix}{ident(own)} = {parent}.{ident(o)}" for own, o in pairs)
+    )
 
 
 def column_of(row: str, column: Column) -> Sql:
@@ -378,6 +472,12 @@ def render_trigger(
     return render(f"{name.operation}.sql.j2", server, trigger=view)
 
 
+def render_cascade(cascade: Cascade, name: TriggerName, server: Server) -> Sql:
+    """CREATE TRIGGER for the parent of foreign keys that cascade."""
+    view = CascadeView(cascade, qualified(cascade.schema, str(name)))
+    return render("cascade.sql.j2", server, cascade=view)
+
+
 def render_events(outbox: str, server: Server) -> Sql:
     """CREATE TABLE for the outbox itself."""
     return render("events.sql.j2", server, events=qualified(outbox, "events"))
@@ -422,7 +522,7 @@ def definer(owner: Account | None) -> Sql:
 def render(template: str, server: Server, **model: object) -> Sql:
     """Fill in a template; TypeError for a value that is not quoted."""
     text = _environment().get_template(template).render(server=server, **model)
-    return Sql(GAP.sub(lambda m: m["whole"] or m["lines"] or "", text.strip()))
+    return Sql(GAP.sub(_filled, text.strip()))
 
 
 @functools.cache
@@ -438,11 +538,10 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=False,
     )
     environment.globals |= {
+        "blank_line": Sql("\n"),
         "context_length": Sql(str(CONTEXT_LENGTH)),
         "null": Sql("NULL"),
-        "strict_json": Sql(
-            f"REPLACE({literal(STRICT_JSON)}, '~', CHAR(92 USING utf8mb4))"
-        ),
+        "strict_json": STRICT_JSON,
         "text": Sql("LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
     }
     environment.filters |= {
@@ -471,9 +570,13 @@ LINE_BREAK = re.compile(rf"(?P<whole>{WHOLE}) | \n (?=[^\n])", re.VERBOSE | re.D
 
 #: Blank lines that macros leave: one is enough, and none before END.
 GAP = re.compile(
-    rf"(?P<whole>{WHOLE}) | \n(?=\n+[ ]*END\b) | \n+(?P<lines>\n\n)",
+    rf"(?P<whole>{WHOLE}) | \n (?:[ ]*\n)+ (?P<end>(?=[ ]*END\b))?",
     re.VERBOSE | re.DOTALL,
 )
+
+
+def _filled(gap: re.Match[str]) -> str:
+    return gap["whole"] or ("\n\n" if gap["end"] is None else "\n")
 
 
 def _indent(text: str, width: int = 4) -> Sql:

@@ -6,13 +6,16 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-__all__ = ["OPERATIONS", "TriggerName"]
+__all__ = ["CASCADE", "OPERATIONS", "TriggerName"]
 
 #: In the order in which they are created.
 OPERATIONS = ("insert", "update", "delete")
 
-NAME = re.compile(r"evtrig_(?P<table>[0-9a-f]{12})_(?P<letter>[iud])_(?P<n>[1-9]\d*)")
-LETTERS = {operation[0]: operation for operation in OPERATIONS}
+#: The trigger of a parent table that does what its foreign keys would.
+CASCADE = "cascade"
+
+NAME = re.compile(r"evtrig_(?P<table>[0-9a-f]{12})_(?P<letter>[iudc])_(?P<n>[1-9]\d*)")
+LETTERS = {operation[0]: operation for operation in (*OPERATIONS, CASCADE)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class TriggerName:
     """
 
     table: str
+    #: One of OPERATIONS, or CASCADE.
     operation: str
     #: Counts up each time the trigger is replaced; a number is never used twice.
     generation: int

@@ -17,9 +17,48 @@ from evtrig.demo.server import ThrowawayServer
 from evtrig.triggers.install import prepare
 from evtrig.triggers.spec import Spec, parse
 from evtrig.triggers.sql import ident, literal, qualified
+from evtrig.triggers.table_spec import TableSpec
 from evtrig.triggers.trigger import TriggerName
 
 Run = Callable[[Dsn, str], None]
+
+#: What is done where the spec says which changes are recorded, and what comes of it.
+WRITES = {
+    "domain": (
+        (
+            "INSERT INTO orders VALUES (1, 'new', 9.9, NULL)",
+            "UPDATE orders SET status = 'paid'",
+            "UPDATE orders SET internal_note = 'rings twice'",
+            "UPDATE orders SET total = total",
+            "DELETE FROM orders",
+        ),
+        ["OrderPlaced", "OrderPaid", "OrderChanged", "OrderChanged"],
+    ),
+    "meaning": (
+        (
+            "INSERT INTO orders (id, status) VALUES (1, 'new')",
+            "UPDATE orders SET email = 'a@b', internal_note = 'rings twice'",
+            "UPDATE orders SET status = 'paid', internal_note = NULL",
+            "UPDATE orders SET password = 'x'",
+            "UPDATE orders SET status = 'shipped', internal_note = ''",
+            "UPDATE orders SET internal_note = NULL",
+            "DELETE FROM orders",
+            "INSERT INTO customers VALUES (1, 'somebody')",
+            "UPDATE customers SET email = 'a@b'",
+            "DELETE FROM customers",
+            "CALL evtrig.emit('Counted', '{}', '7')",
+            "SET @evtrig_off = 'nightly-import'",
+            "INSERT INTO customers VALUES (1, 'a@b')",
+            "SET @evtrig_off = NULL",
+        ),
+        [
+            *("NoteWritten", "orders.update", "orders.update"),
+            *("orders.update", "OrderShipped", "NoteWritten"),
+            *("orders.delete", "OrderForgotten"),
+            *("customers.update", "customers.delete", "Counted", "customers.gap"),
+        ],
+    ),
+}
 
 PIECE = re.compile(
     r"""
@@ -100,7 +139,7 @@ def test_what_generate_prints_can_be_applied_and_install_finds_all_there(
             run(dsn, script)
             left = [step.title for step in prepare(connection, spec).steps]
             assert (name, left) == (name, [])
-            write(connection, spec)
+            write(connection, name, spec)
 
 
 def moved(text: str, script: str, prefix: str, drop: list[str]) -> tuple[str, str]:
@@ -117,6 +156,7 @@ def moved(text: str, script: str, prefix: str, drop: list[str]) -> tuple[str, st
         script = script.replace(
             literal(f"{schema}.{table.name}"), literal(f"{new_schema}.{table.name}")
         )
+    script = script.replace(literal(f"{outbox}.emit"), literal(f"{new_outbox}.emit"))
     for old, new in ((schema, new_schema), (outbox, new_outbox)):
         script = script.replace(ident(old), ident(new))
     owner = "current_user"
@@ -148,21 +188,43 @@ def create_tables(connection: Connection, spec: Spec) -> None:
         )
 
 
-def write(connection: Connection, spec: Spec) -> None:
+def write(connection: Connection, name: str, spec: Spec) -> None:
     """Each operation once, in each table; empty values where there is no default."""
-    count = 0
-    for table in spec.tables:
-        name = qualified(table.schema, table.name)
-        connection.execute(f"INSERT INTO {name} () VALUES ()")
-        key = ident(table.key[0])
-        kind = next(c.type for c in table.columns if c.name == table.key[0])
-        new = "UUID()" if kind == "uuid" else "7"
-        connection.execute(f"UPDATE {name} SET {key} = {new}")
-        connection.execute(f"DELETE FROM {name}")
-        count += len(table.operations) + ("update" in table.operations)
-    events = qualified(spec.outbox, "events")
-    assert connection.value(f"SELECT COUNT(*) FROM {events}") == count
-    sources = connection.rows(f"SELECT DISTINCT source FROM {events}")
-    assert {row[0] for row in sources} == {
-        f"{table.schema}.{table.name}" for table in spec.tables
+    if name in WRITES:
+        statements, expected = WRITES[name]
+        connection.execute(f"USE {ident(spec.tables[0].schema)}")
+        for statement in statements:
+            outbox = str(ident(spec.outbox))
+            connection.execute(statement.replace("evtrig.", f"{outbox}."))
+    else:
+        expected = [
+            kind for table in spec.tables for kind in changed(connection, table)
+        ]
+    rows = connection.rows(
+        f"SELECT type, source FROM {qualified(spec.outbox, 'events')} ORDER BY id"
+    )
+    assert (name, [row[0] for row in rows]) == (name, expected)
+    sources = {f"{table.schema}.{table.name}" for table in spec.tables}
+    assert {row[1] for row in rows} - {f"{spec.outbox}.emit"} == sources
+
+
+def changed(connection: Connection, table: TableSpec) -> list[str]:
+    """Change the table in every way: the types of the events that must come of it."""
+    name = qualified(table.schema, table.name)
+    connection.execute(f"INSERT INTO {name} () VALUES ()")
+    key = ident(table.key[0])
+    kind = next(c.type for c in table.columns if c.name == table.key[0])
+    new = "UUID()" if kind == "uuid" else "7"
+    connection.execute(f"UPDATE {name} SET {key} = {new}")
+    connection.execute(f"DELETE FROM {name}")
+    operations = {
+        "insert": ["insert"],
+        # Of the key: the row goes and comes.
+        "update": ["delete", "insert"],
+        "delete": ["delete"],
     }
+    return [
+        f"{table.name}.{done}"
+        for operation in table.operations
+        for done in operations[operation]
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -74,6 +75,18 @@ def test_the_relay_uses_only_the_database_and_the_errors() -> None:
         for name in within("relay")
         for used in imports(name)
         if used.partition(".")[0] == "evtrig" and used not in allowed
+    ]
+    assert wrong == []
+
+
+def test_what_an_application_calls_is_the_standard_library_and_the_errors() -> None:
+    """It is loaded into somebody else's process, beside somebody else's driver."""
+    allowed = {*within("application"), *within("errors"), *sys.stdlib_module_names}
+    wrong = [
+        f"{name} imports {used}"
+        for name in within("application")
+        for used in imports(name)
+        if not {used, used.partition(".")[0]} & allowed
     ]
     assert wrong == []
 

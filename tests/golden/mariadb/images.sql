@@ -55,15 +55,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -144,15 +157,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -185,6 +211,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -216,15 +243,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -265,15 +305,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -351,15 +404,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -392,6 +458,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -423,15 +490,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -472,15 +552,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -561,15 +654,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -602,6 +708,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -633,15 +740,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -685,15 +805,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -737,15 +870,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -830,15 +976,28 @@ capture: BEGIN
           'id',                REPLACE(TO_BASE64(NEW.`id`), CHAR(10 USING utf8mb4), '')
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -871,6 +1030,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),

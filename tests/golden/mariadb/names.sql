@@ -40,12 +40,9 @@ INSERT IGNORE INTO `out``box % \'`.`event_polling_state` (`name`) VALUES ('defau
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` ACCOUNT LOCK;
 
 GRANT INSERT ON `out``box % \'`.`events` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`first
 DROP TABLE ``second``; -- $$` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`second` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`sixty_four_characters_are_the_most_that_a_table_may_have________` TO `evtrig_definer`@`localhost`;
 
 -- the `shop`'s 100% \ "店".first DROP TABLE `second`; -- $$
@@ -67,15 +64,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -204,15 +214,28 @@ line; $$`
           '''id''',            NEW.`'id'`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -249,6 +272,7 @@ DROP TABLE `second`; -- $$',
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -283,15 +307,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -348,15 +385,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -453,15 +503,28 @@ capture: BEGIN
         , '鍵',                 NEW.`鍵`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -494,6 +557,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -525,15 +589,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -581,15 +658,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -666,15 +756,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -707,6 +810,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -738,15 +842,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);

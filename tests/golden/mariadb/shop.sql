@@ -40,9 +40,7 @@ INSERT IGNORE INTO `evtrig`.`event_polling_state` (`name`) VALUES ('default');
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` ACCOUNT LOCK;
 
 GRANT INSERT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `shop`.`customers` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_definer`@`localhost`;
 
 -- shop.customers
@@ -63,15 +61,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -160,15 +171,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -201,6 +225,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -232,15 +257,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -286,15 +324,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -391,15 +442,28 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
@@ -432,6 +496,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -463,15 +528,28 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND session_context REGEXP REPLACE('^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])|[^"0-9.+~~-])*+$', '~', CHAR(92 USING utf8mb4)) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);

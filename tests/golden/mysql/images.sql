@@ -55,15 +55,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -129,15 +134,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -170,6 +180,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -201,15 +212,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -250,15 +266,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -321,15 +342,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -362,6 +388,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -393,15 +420,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -442,15 +474,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -516,15 +553,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -557,6 +599,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -588,15 +631,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -640,15 +688,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -692,15 +745,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -770,15 +828,20 @@ capture: BEGIN
           'id',                REPLACE(TO_BASE64(NEW.`id`), CHAR(10 USING utf8mb4), '')
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -811,6 +874,7 @@ capture: BEGIN
             `before`      = NULL,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),

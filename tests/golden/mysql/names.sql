@@ -41,12 +41,9 @@ INSERT IGNORE INTO `out``box % \'`.`event_polling_state` (`name`) VALUES ('defau
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
 
 GRANT INSERT ON `out``box % \'`.`events` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`first
 DROP TABLE ``second``; -- $$` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`second` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `the ``shop``'s 100% \ "店"`.`sixty_four_characters_are_the_most_that_a_table_may_have________` TO `evtrig_definer`@`localhost`;
 
 -- the `shop`'s 100% \ "店".first DROP TABLE `second`; -- $$
@@ -68,15 +65,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -178,15 +180,20 @@ line; $$`
           '''id''',            NEW.`'id'`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -223,6 +230,7 @@ DROP TABLE `second`; -- $$',
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -257,15 +265,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -322,15 +335,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -408,15 +426,20 @@ capture: BEGIN
         , '鍵',                 NEW.`鍵`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -449,6 +472,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -480,15 +504,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -536,15 +565,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -607,15 +641,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -648,6 +687,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `out``box % \'`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -679,15 +719,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);

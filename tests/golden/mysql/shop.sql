@@ -41,9 +41,7 @@ INSERT IGNORE INTO `evtrig`.`event_polling_state` (`name`) VALUES ('default');
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
 
 GRANT INSERT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `shop`.`customers` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_definer`@`localhost`;
 
 -- shop.customers
@@ -64,15 +62,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -144,15 +147,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -185,6 +193,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -216,15 +225,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -270,15 +284,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -356,15 +375,20 @@ capture: BEGIN
           'id',                NEW.`id`
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -397,6 +421,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -428,15 +453,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);

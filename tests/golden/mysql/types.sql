@@ -41,7 +41,6 @@ INSERT IGNORE INTO `evtrig`.`event_polling_state` (`name`) VALUES ('default');
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
 
 GRANT INSERT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
-
 GRANT SELECT, TRIGGER ON `shop`.`types` TO `evtrig_definer`@`localhost`;
 
 -- shop.types
@@ -62,15 +61,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -301,15 +305,20 @@ capture: BEGIN
           'id',                REPLACE(TO_BASE64(NEW.`id`), CHAR(10 USING utf8mb4), '')
     );
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
@@ -342,6 +351,7 @@ capture: BEGIN
             `before`      = before_row,
             `after`       = NULL,
             `context`     = session_context;
+
         INSERT INTO `evtrig`.`events`
         SET
             `uid`         = UUID_SHORT(),
@@ -373,15 +383,20 @@ capture: BEGIN
         LEAVE capture;
     END IF;
 
-    -- Who and why, as the session says: a JSON object of at most 4096 characters, or
-    -- nothing. Whatever is there, it must not make the write fail.
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
     IF @evtrig_context IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
-            IF CHARSET(@evtrig_context) <> 'binary' AND CHAR_LENGTH(@evtrig_context) <= 4096 THEN
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
                 SET session_context = CONVERT(@evtrig_context USING utf8mb4);
             END IF;
-            IF (JSON_VALID(session_context) AND JSON_TYPE(session_context) = 'OBJECT') IS NOT TRUE THEN
+            IF (
+                JSON_VALID(session_context)
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);

@@ -1,0 +1,1 @@
+"""What an application calls: it needs no more than the standard library."""

@@ -1,0 +1,1135 @@
+-- Captures changes on MariaDB. Apply it with the mysql client, or run
+-- evtrig install, which also checks the database first.
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
+SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION';
+SET SESSION lock_wait_timeout = 3;
+
+CREATE SCHEMA IF NOT EXISTS `evtrig` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The outbox: one row an event, written by the triggers, deleted by the relay.
+-- LONGTEXT and not JSON: a JSON text larger than the max_allowed_packet of its
+-- reader would come back empty. No secondary index: each would slow every write.
+CREATE TABLE IF NOT EXISTS `evtrig`.`events` (
+    `id`          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'per row of a captured table in commit order',
+    `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'unique also if a fail-over issues an id again',
+    `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
+    `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
+    `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
+    `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
+    `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
+    `after`       LONGTEXT            NULL COMMENT 'JSON object of the row after the change',
+    `context`     LONGTEXT            NULL COMMENT 'JSON: who and why',
+    `transaction` VARCHAR(64)         NULL COMMENT 'shared by the events of one transaction',
+    PRIMARY KEY (`id`)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Which relay publishes: the one whose epoch is `holder`, until `expires_at`.
+CREATE TABLE IF NOT EXISTS `evtrig`.`event_polling_state` (
+    `name`              VARCHAR(64)     NOT NULL,
+    `claim`             BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'epoch of the newest relay that asked',
+    `holder`            BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'epoch of the relay that publishes, 0 for none',
+    `holder_id`         VARCHAR(255)    NOT NULL DEFAULT '' COMMENT 'host and process, for people',
+    `holder_connection` BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'its connection id',
+    `expires_at`        DATETIME(6)     NOT NULL DEFAULT '2000-01-01 00:00:00' COMMENT 'UTC, by the clock of the database',
+    PRIMARY KEY (`name`)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+INSERT IGNORE INTO `evtrig`.`event_polling_state` (`name`) VALUES ('default');
+
+-- What `hash` in the spec adds to a value. Whoever can read it can find out the values
+-- by trying: applications and the relay get no privilege on it.
+CREATE TABLE IF NOT EXISTS `evtrig`.`salts` (
+    `name`  VARCHAR(64) NOT NULL,
+    `value` CHAR(64)    NOT NULL,
+    PRIMARY KEY (`name`)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+INSERT IGNORE INTO `evtrig`.`salts` (`name`, `value`) VALUES ('default', HEX(RANDOM_BYTES(32)));
+
+CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` ACCOUNT LOCK;
+
+GRANT EXECUTE ON `evtrig`.* TO `evtrig_definer`@`localhost`;
+GRANT INSERT, SELECT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
+GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_definer`@`localhost`;
+GRANT SELECT, TRIGGER ON `shop`.`customers` TO `evtrig_definer`@`localhost`;
+GRANT SELECT ON `evtrig`.`salts` TO `evtrig_definer`@`localhost`;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+PROCEDURE `evtrig`.`emit`(
+    IN `event_type` VARCHAR(255) CHARACTER SET utf8mb4,
+    IN `event_key`  LONGTEXT CHARACTER SET utf8mb4,
+    IN `event_data` LONGTEXT CHARACTER SET utf8mb4
+)
+MODIFIES SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'Writes an event into the outbox, in the transaction of the caller'
+emit: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this procedure.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    IF COALESCE(TRIM(event_type), '') = '' THEN
+        SIGNAL SQLSTATE '45000'
+            SET MESSAGE_TEXT = 'evtrig: the type of an event is empty';
+    END IF;
+    IF (
+        JSON_VALID(event_key)
+        AND event_key REGEXP REPLACE(
+            CONCAT(
+                '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                '|[^"0-9.+~~-])*+$'
+            ),
+            '~', CHAR(92 USING utf8mb4)
+        )
+        AND JSON_TYPE(event_key) = 'OBJECT'
+    ) IS NOT TRUE THEN
+        SIGNAL SQLSTATE '45000'
+            SET MESSAGE_TEXT = 'evtrig: the key of an event must be a JSON object';
+    END IF;
+    IF event_data IS NOT NULL AND (
+        JSON_VALID(event_data)
+        AND event_data REGEXP REPLACE(
+            CONCAT(
+                '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                '|[^"0-9.+~~-])*+$'
+            ),
+            '~', CHAR(92 USING utf8mb4)
+        )
+    ) IS NOT TRUE THEN
+        SIGNAL SQLSTATE '45000'
+            SET MESSAGE_TEXT = 'evtrig: the data of an event must be JSON';
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+    SET session_context = JSON_SET(
+        COALESCE(session_context, '{}'), '$.db_user', USER()
+    );
+
+    -- @@last_gtid is that of the session's last transaction, so it stays the same
+    -- during this one. Without the binary log it says nothing.
+    IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+        IF NOT CAST(@evtrig_last_gtid AS BINARY)
+            <=> CAST(@@SESSION.last_gtid AS BINARY)
+        THEN
+            SET @evtrig_last_gtid = @@SESSION.last_gtid;
+            SET @evtrig_transaction = UUID_SHORT();
+        END IF;
+        SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = event_type,
+        `source`      = 'evtrig.emit',
+        `operation`   = 'emit',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_COMPACT(event_key),
+        `before`      = NULL,
+        `after`       = JSON_COMPACT(event_data),
+        `transaction` = transaction_id,
+        `context`     = session_context;
+END $$
+DELIMITER ;
+
+-- shop.orders
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_7458f44cdbf1_i_1`
+AFTER INSERT ON `shop`.`orders`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_i_2 AS BINARY) = CONCAT('e64d856f5c176870', NOW(6)) THEN
+        SET @evtrig_7458f44cdbf1_i_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+    SET session_context = JSON_SET(
+        COALESCE(session_context, '{}'), '$.db_user', USER()
+    );
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_7458f44cdbf1_gap
+                AND `type` = 'orders.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.gap',
+                `source`      = 'shop.orders',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_7458f44cdbf1_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    -- Without it the hash of a telephone number would be undone by trying them all.
+    SET salt = (SELECT `value` FROM `evtrig`.`salts` WHERE `name` = 'default');
+
+    -- @@last_gtid is that of the session's last transaction, so it stays the same
+    -- during this one. Without the binary log it says nothing.
+    IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+        IF NOT CAST(@evtrig_last_gtid AS BINARY)
+            <=> CAST(@@SESSION.last_gtid AS BINARY)
+        THEN
+            SET @evtrig_last_gtid = @@SESSION.last_gtid;
+            SET @evtrig_transaction = UUID_SHORT();
+        END IF;
+        SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+    END IF;
+
+    IF NEW.`status` <> 'new' THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'orders.insert',
+            `source`      = 'shop.orders',
+            `operation`   = 'insert',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = JSON_OBJECT(
+                  'id',                NEW.`id`
+            ),
+            `before`      = NULL,
+            `after`       = JSON_OBJECT(
+                  'id',                NEW.`id`
+                , 'status',            NEW.`status`
+                , 'email',             SHA2(CONCAT(salt, NEW.`email`), 256)
+                , 'card',              CONCAT('****', RIGHT(NEW.`card`, IF(CHAR_LENGTH(NEW.`card`) >= 8, 4, 0)))
+                , 'birthday',          NULL
+                , 'comment',           LEFT(NEW.`comment`, 80)
+                , 'updated_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(NEW.`updated_at` = 0, 0, UNIX_TIMESTAMP(NEW.`updated_at`)) SECOND AS CHAR)
+            ),
+            `transaction` = transaction_id,
+            `context`     = session_context;
+    END IF;
+
+    IF NEW.`internal_note` IS NOT NULL THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'NoteWritten',
+            `source`      = 'shop.orders',
+            `operation`   = 'insert',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = JSON_OBJECT(
+                  'id',                NEW.`id`
+            ),
+            `before`      = NULL,
+            `after`       = JSON_OBJECT(),
+            `transaction` = transaction_id,
+            `context`     = session_context;
+    END IF;
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_7458f44cdbf1_u_1`
+AFTER UPDATE ON `shop`.`orders`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_redacted, after_redacted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_excluded, after_excluded LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_u_2 AS BINARY) = CONCAT('e1b89b49ae58d086', NOW(6)) THEN
+        SET @evtrig_7458f44cdbf1_u_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+    SET session_context = JSON_SET(
+        COALESCE(session_context, '{}'), '$.db_user', USER()
+    );
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_7458f44cdbf1_gap
+                AND `type` = 'orders.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.gap',
+                `source`      = 'shop.orders',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_7458f44cdbf1_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    -- Without it the hash of a telephone number would be undone by trying them all.
+    SET salt = (SELECT `value` FROM `evtrig`.`salts` WHERE `name` = 'default');
+
+    SET before_row = JSON_OBJECT(
+          'id',                OLD.`id`
+        , 'status',            OLD.`status`
+        , 'email',             SHA2(CONCAT(salt, OLD.`email`), 256)
+        , 'card',              CONCAT('****', RIGHT(OLD.`card`, IF(CHAR_LENGTH(OLD.`card`) >= 8, 4, 0)))
+        , 'birthday',          NULL
+        , 'comment',           LEFT(OLD.`comment`, 80)
+        , 'updated_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(OLD.`updated_at` = 0, 0, UNIX_TIMESTAMP(OLD.`updated_at`)) SECOND AS CHAR)
+    );
+    SET after_row = JSON_OBJECT(
+          'id',                NEW.`id`
+        , 'status',            NEW.`status`
+        , 'email',             SHA2(CONCAT(salt, NEW.`email`), 256)
+        , 'card',              CONCAT('****', RIGHT(NEW.`card`, IF(CHAR_LENGTH(NEW.`card`) >= 8, 4, 0)))
+        , 'birthday',          NULL
+        , 'comment',           LEFT(NEW.`comment`, 80)
+        , 'updated_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(NEW.`updated_at` = 0, 0, UNIX_TIMESTAMP(NEW.`updated_at`)) SECOND AS CHAR)
+    );
+    SET before_redacted = JSON_OBJECT(
+          'email',             OLD.`email`
+        , 'card',              OLD.`card`
+        , 'birthday',          CAST(OLD.`birthday` AS CHAR)
+        , 'password',          REPLACE(TO_BASE64(OLD.`password`), CHAR(10 USING utf8mb4), '')
+        , 'comment',           OLD.`comment`
+    );
+    SET after_redacted = JSON_OBJECT(
+          'email',             NEW.`email`
+        , 'card',              NEW.`card`
+        , 'birthday',          CAST(NEW.`birthday` AS CHAR)
+        , 'password',          REPLACE(TO_BASE64(NEW.`password`), CHAR(10 USING utf8mb4), '')
+        , 'comment',           NEW.`comment`
+    );
+    SET before_excluded = JSON_OBJECT(
+          'internal_note',     OLD.`internal_note`
+    );
+    SET after_excluded = JSON_OBJECT(
+          'internal_note',     NEW.`internal_note`
+    );
+
+    -- An update that changes nothing is no event. Compared as text, byte for byte:
+    -- case, trailing spaces and the last bit of a float are changes.
+    IF before_row <=> after_row
+        AND before_redacted <=> after_redacted
+        AND before_excluded <=> after_excluded
+    THEN
+        LEAVE capture;
+    END IF;
+
+    -- MariaDB also comes here for a row that UPDATE IGNORE had to leave as it was:
+    -- then the row is still there with its values from before.
+    IF EXISTS (
+        SELECT 1
+        FROM `shop`.`orders` AS `now`
+        WHERE
+                `now`.`id` <=> OLD.`id`
+            AND before_row <=> JSON_OBJECT(
+                  'id',                `now`.`id`
+                , 'status',            `now`.`status`
+                , 'email',             SHA2(CONCAT(salt, `now`.`email`), 256)
+                , 'card',              CONCAT('****', RIGHT(`now`.`card`, IF(CHAR_LENGTH(`now`.`card`) >= 8, 4, 0)))
+                , 'birthday',          NULL
+                , 'comment',           LEFT(`now`.`comment`, 80)
+                , 'updated_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(`now`.`updated_at` = 0, 0, UNIX_TIMESTAMP(`now`.`updated_at`)) SECOND AS CHAR)
+            )
+            AND before_redacted <=> JSON_OBJECT(
+                  'email',             `now`.`email`
+                , 'card',              `now`.`card`
+                , 'birthday',          CAST(`now`.`birthday` AS CHAR)
+                , 'password',          REPLACE(TO_BASE64(`now`.`password`), CHAR(10 USING utf8mb4), '')
+                , 'comment',           `now`.`comment`
+            )
+            AND before_excluded <=> JSON_OBJECT(
+                  'internal_note',     `now`.`internal_note`
+            )
+    ) THEN
+        LEAVE capture;
+    END IF;
+
+    SET before_key = JSON_OBJECT(
+          'id',                OLD.`id`
+    );
+    SET after_key = JSON_OBJECT(
+          'id',                NEW.`id`
+    );
+
+    -- @@last_gtid is that of the session's last transaction, so it stays the same
+    -- during this one. Without the binary log it says nothing.
+    IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+        IF NOT CAST(@evtrig_last_gtid AS BINARY)
+            <=> CAST(@@SESSION.last_gtid AS BINARY)
+        THEN
+            SET @evtrig_last_gtid = @@SESSION.last_gtid;
+            SET @evtrig_transaction = UUID_SHORT();
+        END IF;
+        SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+    END IF;
+
+    IF NOT (before_row <=> after_row AND before_redacted <=> after_redacted)
+        AND (NEW.`status` <> 'new' OR OLD.`status` <> 'new')
+    THEN
+        IF before_key <=> after_key THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.update',
+                `source`      = 'shop.orders',
+                `operation`   = 'update',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = after_key,
+                `before`      = before_row,
+                `after`       = after_row,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+        ELSE
+            -- Under its old key the row is gone, and under the new one it has come: two
+            -- events, so that each is in order with the other changes of its key.
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.delete',
+                `source`      = 'shop.orders',
+                `operation`   = 'delete',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = before_key,
+                `before`      = before_row,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.insert',
+                `source`      = 'shop.orders',
+                `operation`   = 'insert',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = after_key,
+                `before`      = NULL,
+                `after`       = after_row,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+        END IF;
+    END IF;
+
+    IF NEW.`status` = 'shipped' AND OLD.`status` <> 'shipped' THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'OrderShipped',
+            `source`      = 'shop.orders',
+            `operation`   = 'update',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = NULL,
+            `after`       = JSON_OBJECT(
+                  'order_id',          NEW.`id`
+                , 'shipped_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(NEW.`updated_at` = 0, 0, UNIX_TIMESTAMP(NEW.`updated_at`)) SECOND AS CHAR)
+                , 'customer',          SHA2(CONCAT(salt, NEW.`email`), 256)
+                , 'was_paid',          (OLD.`status` = 'paid')
+            ),
+            `transaction` = transaction_id,
+            `context`     = session_context;
+    END IF;
+
+    IF NEW.`internal_note` IS NOT NULL THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'NoteWritten',
+            `source`      = 'shop.orders',
+            `operation`   = 'update',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = NULL,
+            `after`       = JSON_OBJECT(),
+            `transaction` = transaction_id,
+            `context`     = session_context;
+    END IF;
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_7458f44cdbf1_d_1`
+AFTER DELETE ON `shop`.`orders`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_7458f44cdbf1_d_2 AS BINARY) = CONCAT('80a439acd9014030', NOW(6)) THEN
+        SET @evtrig_7458f44cdbf1_d_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+    SET session_context = JSON_SET(
+        COALESCE(session_context, '{}'), '$.db_user', USER()
+    );
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_7458f44cdbf1_gap
+                AND `type` = 'orders.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'orders.gap',
+                `source`      = 'shop.orders',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_7458f44cdbf1_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    -- Without it the hash of a telephone number would be undone by trying them all.
+    SET salt = (SELECT `value` FROM `evtrig`.`salts` WHERE `name` = 'default');
+
+    -- @@last_gtid is that of the session's last transaction, so it stays the same
+    -- during this one. Without the binary log it says nothing.
+    IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+        IF NOT CAST(@evtrig_last_gtid AS BINARY)
+            <=> CAST(@@SESSION.last_gtid AS BINARY)
+        THEN
+            SET @evtrig_last_gtid = @@SESSION.last_gtid;
+            SET @evtrig_transaction = UUID_SHORT();
+        END IF;
+        SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+    END IF;
+
+    IF OLD.`status` <> 'new' THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'orders.delete',
+            `source`      = 'shop.orders',
+            `operation`   = 'delete',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = JSON_OBJECT(
+                  'id',                OLD.`id`
+            ),
+            `before`      = JSON_OBJECT(
+                  'id',                OLD.`id`
+                , 'status',            OLD.`status`
+                , 'email',             SHA2(CONCAT(salt, OLD.`email`), 256)
+                , 'card',              CONCAT('****', RIGHT(OLD.`card`, IF(CHAR_LENGTH(OLD.`card`) >= 8, 4, 0)))
+                , 'birthday',          NULL
+                , 'comment',           LEFT(OLD.`comment`, 80)
+                , 'updated_at',        CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL IF(OLD.`updated_at` = 0, 0, UNIX_TIMESTAMP(OLD.`updated_at`)) SECOND AS CHAR)
+            ),
+            `after`       = NULL,
+            `transaction` = transaction_id,
+            `context`     = session_context;
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = 'OrderForgotten',
+        `source`      = 'shop.orders',
+        `operation`   = 'delete',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_OBJECT(
+              'id',                OLD.`id`
+        ),
+        `before`      = NULL,
+        `after`       = JSON_OBJECT(),
+        `transaction` = transaction_id,
+        `context`     = session_context;
+END $$
+DELIMITER ;
+
+-- shop.customers
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_fe8afeaace68_i_1`
+AFTER INSERT ON `shop`.`customers`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_i_2 AS BINARY) = CONCAT('759bb47e64ae35c2', NOW(6)) THEN
+        SET @evtrig_fe8afeaace68_i_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_fe8afeaace68_gap
+                AND `type` = 'customers.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'customers.gap',
+                `source`      = 'shop.customers',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_fe8afeaace68_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    -- Only the changes that the spec asks for.
+    IF (NEW.`email` LIKE '%@%') IS NOT TRUE THEN
+        LEAVE capture;
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = 'customers.insert',
+        `source`      = 'shop.customers',
+        `operation`   = 'insert',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_OBJECT(
+              'id',                NEW.`id`
+        ),
+        `before`      = NULL,
+        `after`       = JSON_OBJECT(
+              'id',                NEW.`id`
+            , 'email',             CONCAT('****', RIGHT(NEW.`email`, IF(CHAR_LENGTH(NEW.`email`) >= 8, 4, 0)))
+        ),
+        `context`     = session_context;
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_fe8afeaace68_u_1`
+AFTER UPDATE ON `shop`.`customers`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE before_key, after_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_row, after_row LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE before_redacted, after_redacted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_u_2 AS BINARY) = CONCAT('1909508ea29596f5', NOW(6)) THEN
+        SET @evtrig_fe8afeaace68_u_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_fe8afeaace68_gap
+                AND `type` = 'customers.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'customers.gap',
+                `source`      = 'shop.customers',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_fe8afeaace68_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    SET before_row = JSON_OBJECT(
+          'id',                OLD.`id`
+        , 'email',             CONCAT('****', RIGHT(OLD.`email`, IF(CHAR_LENGTH(OLD.`email`) >= 8, 4, 0)))
+    );
+    SET after_row = JSON_OBJECT(
+          'id',                NEW.`id`
+        , 'email',             CONCAT('****', RIGHT(NEW.`email`, IF(CHAR_LENGTH(NEW.`email`) >= 8, 4, 0)))
+    );
+    SET before_redacted = JSON_OBJECT(
+          'email',             OLD.`email`
+    );
+    SET after_redacted = JSON_OBJECT(
+          'email',             NEW.`email`
+    );
+
+    -- An update that changes nothing is no event. Compared as text, byte for byte:
+    -- case, trailing spaces and the last bit of a float are changes.
+    IF before_row <=> after_row
+        AND before_redacted <=> after_redacted
+    THEN
+        LEAVE capture;
+    END IF;
+
+    -- MariaDB also comes here for a row that UPDATE IGNORE had to leave as it was:
+    -- then the row is still there with its values from before.
+    IF EXISTS (
+        SELECT 1
+        FROM `shop`.`customers` AS `now`
+        WHERE
+                `now`.`id` <=> OLD.`id`
+            AND before_row <=> JSON_OBJECT(
+                  'id',                `now`.`id`
+                , 'email',             CONCAT('****', RIGHT(`now`.`email`, IF(CHAR_LENGTH(`now`.`email`) >= 8, 4, 0)))
+            )
+            AND before_redacted <=> JSON_OBJECT(
+                  'email',             `now`.`email`
+            )
+    ) THEN
+        LEAVE capture;
+    END IF;
+
+    SET before_key = JSON_OBJECT(
+          'id',                OLD.`id`
+    );
+    SET after_key = JSON_OBJECT(
+          'id',                NEW.`id`
+    );
+
+    IF before_key <=> after_key THEN
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'customers.update',
+            `source`      = 'shop.customers',
+            `operation`   = 'update',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = before_row,
+            `after`       = after_row,
+            `context`     = session_context;
+    ELSE
+        -- Under its old key the row is gone, and under the new one it has come: two
+        -- events, so that each is in order with the other changes of its key.
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'customers.delete',
+            `source`      = 'shop.customers',
+            `operation`   = 'delete',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = before_key,
+            `before`      = before_row,
+            `after`       = NULL,
+            `context`     = session_context;
+
+        INSERT INTO `evtrig`.`events`
+        SET
+            `uid`         = UUID_SHORT(),
+            `type`        = 'customers.insert',
+            `source`      = 'shop.customers',
+            `operation`   = 'insert',
+            `captured_at` = UTC_TIMESTAMP(6),
+            `key`         = after_key,
+            `before`      = NULL,
+            `after`       = after_row,
+            `context`     = session_context;
+    END IF;
+END $$
+DELIMITER ;
+
+DELIMITER $$
+CREATE DEFINER = `evtrig_definer`@`localhost`
+TRIGGER `shop`.`evtrig_fe8afeaace68_d_1`
+AFTER DELETE ON `shop`.`customers`
+FOR EACH ROW
+capture: BEGIN
+    -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
+    DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+    -- The next generation of this trigger, if there is one, has recorded the change and
+    -- left a mark, which is good for this statement only.
+    IF CAST(@evtrig_fe8afeaace68_d_2 AS BINARY) = CONCAT('1096d58a514b9cfe', NOW(6)) THEN
+        SET @evtrig_fe8afeaace68_d_2 = NULL;
+        LEAVE capture;
+    END IF;
+
+    -- Who and why, as the session says: a JSON object of at most 4096 characters,
+    -- or nothing. Whatever is there, it must not make the write fail.
+    IF @evtrig_context IS NOT NULL THEN
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+            IF CHARSET(@evtrig_context) <> 'binary'
+                AND CHAR_LENGTH(@evtrig_context) <= 4096
+            THEN
+                SET session_context = CONVERT(@evtrig_context USING utf8mb4);
+            END IF;
+            IF (
+                JSON_VALID(session_context)
+                AND session_context REGEXP REPLACE(
+                    CONCAT(
+                        '^(?:"(?:[^"~~]++|~~["~~/bfnrtu])*+"',
+                        '|-?[0-9]++(?:[.][0-9]++)?(?:[eE][-+]?[0-9]++)?(?![0-9.eE+-])',
+                        '|[^"0-9.+~~-])*+$'
+                    ),
+                    '~', CHAR(92 USING utf8mb4)
+                )
+                AND JSON_TYPE(session_context) = 'OBJECT'
+            ) IS NOT TRUE THEN
+                SET session_context = NULL;
+            END IF;
+            SET session_context = JSON_COMPACT(session_context);
+        END;
+    END IF;
+
+    -- A bulk job has switched recording off: one gap event for each of its
+    -- transactions says so, or for each statement where the server cannot tell
+    -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
+    -- takes it along.
+    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+        -- @@last_gtid is that of the session's last transaction, so it stays the same
+        -- during this one. Without the binary log it says nothing.
+        IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
+            IF NOT CAST(@evtrig_last_gtid AS BINARY)
+                <=> CAST(@@SESSION.last_gtid AS BINARY)
+            THEN
+                SET @evtrig_last_gtid = @@SESSION.last_gtid;
+                SET @evtrig_transaction = UUID_SHORT();
+            END IF;
+            SET transaction_id = LEFT(HEX(@evtrig_transaction), 64);
+        END IF;
+        IF NOT EXISTS (
+            SELECT 1
+            FROM `evtrig`.`events`
+            WHERE
+                `id` = @evtrig_fe8afeaace68_gap
+                AND `type` = 'customers.gap'
+                AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
+        ) THEN
+            INSERT INTO `evtrig`.`events`
+            SET
+                `uid`         = UUID_SHORT(),
+                `type`        = 'customers.gap',
+                `source`      = 'shop.customers',
+                `operation`   = 'gap',
+                `captured_at` = UTC_TIMESTAMP(6),
+                `key`         = '{}',
+                `before`      = NULL,
+                `after`       = NULL,
+                `transaction` = transaction_id,
+                `context`     = session_context;
+            SET @evtrig_fe8afeaace68_gap = LAST_INSERT_ID();
+        END IF;
+        LEAVE capture;
+    END IF;
+
+    INSERT INTO `evtrig`.`events`
+    SET
+        `uid`         = UUID_SHORT(),
+        `type`        = 'customers.delete',
+        `source`      = 'shop.customers',
+        `operation`   = 'delete',
+        `captured_at` = UTC_TIMESTAMP(6),
+        `key`         = JSON_OBJECT(
+              'id',                OLD.`id`
+        ),
+        `before`      = JSON_OBJECT(
+              'id',                OLD.`id`
+            , 'email',             CONCAT('****', RIGHT(OLD.`email`, IF(CHAR_LENGTH(OLD.`email`) >= 8, 4, 0)))
+        ),
+        `after`       = NULL,
+        `context`     = session_context;
+END $$
+DELIMITER ;

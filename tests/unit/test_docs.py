@@ -1,0 +1,85 @@
+"""What the documentation says of the spec is all of it, and can be read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evtrig.triggers import domain_event, redaction, spec, table_spec
+from evtrig.triggers.spec import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SPEC = (ROOT / "docs/spec.md").read_text()
+
+DOCUMENTS = ("README.md", "docs/spec.md", "docs/limits.md", "docs/emit.md")
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ("At the top", spec._KEYS),
+        ("Of a table", table_spec._KEYS),
+        ("Domain events", domain_event._KEYS),
+    ],
+)
+def test_every_key_of_the_spec_is_in_its_table(
+    section: str, keys: tuple[str, ...]
+) -> None:
+    assert sorted(first_cells(section)) == sorted(f"`{key}`" for key in keys)
+
+
+def test_every_kind_of_redaction_is_in_its_table() -> None:
+    cells = " ".join(first_cells("Redaction"))
+    assert [kind for kind in redaction.KINDS if kind not in cells] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_spec_in_the_documentation_can_be_read(document: str) -> None:
+    blocks = yaml_blocks(document)
+    for line, block in blocks:
+        parse(block, path=f"{document}, from line {line}")
+    assert blocks or document == "docs/limits.md"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_within_the_documentation_leads_somewhere(document: str) -> None:
+    path = ROOT / document
+    wrong = []
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        file, _, anchor = link.partition("#")
+        if ":" in file:
+            continue
+        target = (path.parent / file) if file else path
+        if not target.exists():
+            wrong.append(link)
+        elif anchor and anchor not in anchors(target.read_text()):
+            wrong.append(link)
+    assert wrong == []
+
+
+def first_cells(section: str) -> list[str]:
+    """Of the first table in a section of docs/spec.md."""
+    text = SPEC.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table, f"no table under {section}"
+    return [row.split("|")[1].strip() for row in table[0].splitlines()[2:]]
+
+
+def yaml_blocks(document: str) -> list[tuple[int, str]]:
+    """With the line in which each begins."""
+    text = (ROOT / document).read_text()
+    return [
+        (text.count("\n", 0, block.start()) + 1, block[1])
+        for block in re.finditer(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """The headings, as GitHub makes links of them."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }

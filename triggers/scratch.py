@@ -1,0 +1,406 @@
+"""Trying the expressions of a spec on scratch copies, before anything is installed.
+
+Many mistakes show only when a trigger fires, and then the application's write fails:
+an aggregate, an unknown function, a comparison that strict mode refuses. So every
+expression gets a probe, a trigger on a copy of its table in a schema of its own, which
+is dropped afterwards. The probes fire in three stages, each rolled back:
+
+``resolve``
+    Names and functions are looked up. What fails here fails always.
+``invented``
+    A few harmless rows. What fails for all of them is no matter of a value.
+``rows``
+    Copies of existing rows. Nothing of their contents reaches a message.
+
+The copy has the columns and nothing else: no constraint, generated column or partition
+that could keep a row out. It is made with CREATE TABLE … SELECT of an outer join, whose
+columns may be NULL, and with a key of its own (sql_require_primary_key).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..database.connection import Connection
+from ..errors import ConnectionLost, DatabaseError, PreflightError
+from .capture import Capture, Problem
+from .document import Place
+from .plan import Plan, every_table
+from .privilege import own_privileges
+from .probe import Error, Probe, probes, problems, render_probe, told
+from .render import SESSION
+from .sql import Sql, account, ident, literal, qualified
+
+__all__ = [
+    "Failure",
+    "dry_run",
+    "lacking",
+    "scratch_schema",
+    "to_try",
+    "try_expressions",
+]
+
+SUFFIX = "_scratch"
+#: dev.mysql.com/doc, "Identifier Length Limits"; of a GET_LOCK's name too.
+NAME_LENGTH = 64
+#: Every table has it, so that nobody else's is ever dropped.
+COMMENT = "Made by evtrig to try expressions; may be dropped"
+#: All of them are needed, and no other (MySQL 9.7, MariaDB 10.11).
+PRIVILEGES = ("CREATE", "DROP", "SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER")
+#: Seconds to wait until another installer has finished.
+LOCK_TIMEOUT = 10
+
+#: What a copied row holds was once accepted, if not by strict mode.
+FIRING_MODE = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES"
+
+COLUMNS = """\
+SELECT column_name, data_type, character_maximum_length
+  FROM information_schema.columns
+ WHERE table_schema = %s AND table_name = %s
+ ORDER BY ordinal_position
+"""
+TABLES = """\
+SELECT table_name, table_comment
+  FROM information_schema.tables
+ WHERE table_schema = %s
+"""
+ROUTINES = """\
+SELECT routine_name
+  FROM information_schema.routines
+ WHERE routine_schema = %s
+"""
+SCHEMA = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
+
+#: Of invented rows, one each: a number, a date, JSON.
+TEXTS = ("1", "2000-01-01", "{}")
+CHARACTERS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+NUMBERS = (
+    *("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float"),
+    *("double", "bit", "enum", "set"),
+)
+#: The value by type; NULL for types that are not here.
+INVENTED = {
+    **dict.fromkeys(NUMBERS, Sql("1")),
+    **dict.fromkeys(("date", "datetime", "timestamp"), Sql("'2000-01-01'")),
+    "time": Sql("'00:00:01'"),
+    "year": Sql("2000"),
+    "json": Sql("'{}'"),
+}
+
+#: Errors of CREATE TRIGGER that are not about the expression in it.
+NOT_THE_EXPRESSION = frozenset({1044, 1142, 1143, 1205, 1213, 1227, 1419, 1317})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An expression that failed under one operation, with one error."""
+
+    #: Of the expression in the spec.
+    place: Place
+    #: As messages call it: "`when` of update of orders".
+    what: str
+    operation: str
+    #: The server's.
+    number: int
+    #: Without the contents of any row.
+    message: str
+    #: How many rows it failed for; all of them if it can never work.
+    rows: int
+    #: How many rows it was tried on.
+    tried: int
+
+
+def scratch_schema(outbox: str) -> str:
+    """The name of the schema in which expressions are tried."""
+    return outbox[: NAME_LENGTH - len(SUFFIX)] + SUFFIX
+
+
+def to_try(captures: Sequence[Capture], plan: Plan) -> tuple[Capture, ...]:
+    """The tables with expressions for which the plan creates a trigger."""
+    created = {step.source for step in plan.steps if step.kind == "trigger"}
+    return tuple(c for c in captures if c.source in created and probes(c))
+
+
+def lacking(
+    connection: Connection, captures: Sequence[Capture], *, outbox: str
+) -> list[Problem]:
+    """The privileges that the account lacks for trying these tables."""
+    if not captures:
+        return []
+    schema = scratch_schema(outbox)
+    own = own_privileges(connection)
+    user = str(connection.value("SELECT CURRENT_USER()"))
+    needed = [
+        (privilege, schema, None, every_table(schema)) for privilege in PRIVILEGES
+    ] + [("SELECT", c.schema, c.table, qualified(c.schema, c.table)) for c in captures]
+    return [
+        (
+            f"{user} lacks the privilege {privilege} on {on} (to try the expressions"
+            " of the spec)",
+            f"GRANT {privilege} ON {on} TO {account(*user.rsplit('@', 1))}",
+        )
+        for privilege, of, table, on in needed
+        if not own.allow(privilege, of, table)
+    ]
+
+
+def try_expressions(
+    connection: Connection, captures: Sequence[Capture], *, outbox: str, rows: int = 1
+) -> None:
+    """Try every expression, also on up to ``rows`` existing rows of each table.
+
+    Raises PreflightError with every expression that fails, and leaves nothing behind.
+    """
+    captures = [capture for capture in captures if probes(capture)]
+    if not captures:
+        return
+    errors: list[Error] = []
+    with scratch(connection, outbox) as bench:
+        for capture in captures:
+            bench.lay_out(capture, probes(capture))
+            bench.resolve()
+            bench.invent()
+            bench.copy(rows)
+            errors += bench.errors
+    if errors:
+        raise PreflightError(tuple(problems(errors)))
+
+
+def dry_run(
+    connection: Connection, captures: Sequence[Capture], *, outbox: str, rows: int
+) -> tuple[Failure, ...]:
+    """Try every expression on up to ``rows`` existing rows of each table.
+
+    An update changes nothing here, so a condition that compares NEW with OLD picks no
+    row: what it guards is tried on every row. Raises PreflightError if the account
+    lacks a privilege; leaves nothing behind.
+    """
+    captures = [capture for capture in captures if probes(capture)]
+    if not captures:
+        return ()
+    if problems := lacking(connection, captures, outbox=outbox):
+        raise PreflightError(tuple(problems))
+    failures = []
+    with scratch(connection, outbox) as bench:
+        for capture in captures:
+            bench.lay_out(capture, [_unguarded(probe) for probe in probes(capture)])
+            bench.resolve()
+            tried = bench.copy(rows)
+            failures += [
+                Failure(
+                    place=error.probe.place,
+                    what=error.probe.what,
+                    operation=error.probe.operation,
+                    number=error.number,
+                    message=error.reason,
+                    rows=error.rows if error.message is None else tried,
+                    tried=tried,
+                )
+                for error in bench.errors
+            ]
+    return tuple(failures)
+
+
+def _unguarded(probe: Probe) -> Probe:
+    rows = {r.row for r in probe.guard.references} if probe.guard else set()
+    return replace(probe, guard=None) if len(rows) > 1 else probe
+
+
+class Bench:
+    """The scratch schema, with the copy of one table at a time."""
+
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._probes: list[Probe] = []
+        #: Indexes of the probes that have not failed yet.
+        self._sound: set[int] = set()
+        self.errors: list[Error] = []
+        self._create(
+            "failures",
+            "`probe` INT NOT NULL, `number` INT NOT NULL, `rows` BIGINT NOT NULL,"
+            " `message` TEXT CHARACTER SET utf8mb4, PRIMARY KEY (`probe`, `number`)",
+        )
+        self._create(
+            "recorded",
+            "`evtrig_row` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,"
+            " `evtrig_value` LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        )
+
+    def lay_out(self, capture: Capture, tried: Sequence[Probe]) -> None:
+        """Copy the table without its rows, and put the probes on it."""
+        self._probes, self._sound, self.errors = list(tried), set(), []
+        self._columns = self._connection.rows(COLUMNS, (capture.schema, capture.table))
+        names = [ident(str(name)) for name, *_ in self._columns]
+        self._names = Sql(", ".join(names))
+        self._source = qualified(capture.schema, capture.table)
+        self._row = "evtrig_row"
+        while self._row in {str(name).lower() for name, *_ in self._columns}:
+            self._row += "_"
+        drop = f"DROP TABLE IF EXISTS {self._table('subject')}"
+        self._connection.execute(drop)
+        listed = ", ".join(f"`source`.{name}" for name in names)
+        self._create(
+            "subject",
+            f"{ident(self._row)} BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+            f" AS SELECT {listed} FROM (SELECT 1 AS `one`) AS `one`"
+            f" LEFT JOIN {self._source} AS `source` ON FALSE LIMIT 0",
+        )
+        server = self._connection.server
+        broken = set()
+        for index, probe in enumerate(self._probes):
+            is_guarded_well = probe.guard not in broken
+            if not is_guarded_well:
+                probe = replace(probe, guard=None)
+            try:
+                self._connection.execute(
+                    render_probe(probe, self._schema, index, server)
+                )
+            except ConnectionLost:
+                raise
+            except DatabaseError as error:
+                if error.number in NOT_THE_EXPRESSION:
+                    raise
+                broken.add(probe.expression)
+                self._fail(index, error.number, 0, error.text)
+            else:
+                self._sound.add(index)
+
+    def resolve(self) -> None:
+        """Look up names and functions."""
+        self._fire("resolve", self._insert(f"({', '.join(self._values(None))})"))
+
+    def invent(self) -> None:
+        """Fire for invented rows."""
+        rows = ", ".join(f"({', '.join(self._values(text))})" for text in TEXTS)
+        self._fire("invented", self._insert(rows), at_least=len(TEXTS))
+
+    def copy(self, rows: int) -> int:
+        """Fire for copies of existing rows; how many there were."""
+        insert = f"INSERT INTO {self._table('subject')} ({self._names})"
+        insert += f" SELECT {self._names} FROM {self._source} LIMIT {rows:d}"
+        return self._fire("rows", Sql(insert))
+
+    def _fire(self, stage: str, insert: Sql, at_least: int = 1) -> int:
+        """Insert, update and delete; what failed for so many rows is an error."""
+        execute = self._connection.execute
+        subject, row = self._table("subject"), ident(self._row)
+        execute("SET @evtrig_stage = %s", (stage,))
+        execute(f"SET SESSION sql_mode = '{FIRING_MODE}'")
+        execute("START TRANSACTION")
+        try:
+            tried = execute(insert)
+            # An update that changes nothing fires on both servers. WHERE: see
+            # sql_safe_updates.
+            execute(f"UPDATE {subject} SET {row} = {row} WHERE {row} > 0")
+            execute(f"DELETE FROM {subject} WHERE {row} > 0")
+            found = self._connection.rows(
+                "SELECT `probe`, `number`, `rows`, `message`"
+                f" FROM {self._table('failures')} ORDER BY `probe`, `number`"
+            )
+        finally:
+            # If the connection is gone, the error that is under way says more.
+            with contextlib.suppress(ConnectionLost):
+                execute("ROLLBACK")
+                execute(SESSION[1])
+        sound = set(self._sound)
+        for index, number, rows, message in found:
+            if index in sound and rows >= at_least:
+                self._fail(index, number, rows, message)
+        return tried
+
+    def _fail(self, index: int, number: int, rows: int, message: str | None) -> None:
+        probe = self._probes[index]
+        if message is not None:
+            message = told(message, probe.expression, self._schema)
+        self._sound.discard(index)
+        self.errors.append(Error(probe, number, rows, message))
+
+    def _insert(self, rows: str) -> Sql:
+        return Sql(
+            f"INSERT INTO {self._table('subject')} ({self._names}) VALUES {rows}"
+        )
+
+    def _values(self, text: str | None) -> list[Sql]:
+        """One invented row; NULLs for None."""
+        found = []
+        for _, type_, length in self._columns:
+            kind = str(type_).lower()
+            value = INVENTED.get(kind, Sql("NULL"))
+            if text is not None and kind in (*CHARACTERS, *BYTES):
+                value = literal(text[: int(length)])
+            found.append(Sql("NULL") if text is None else value)
+        return found
+
+    def _table(self, name: str) -> Sql:
+        return qualified(self._schema, name)
+
+    def _create(self, name: str, definition: str, select: str = "") -> None:
+        self._connection.execute(
+            f"CREATE TABLE {self._table(name)} ({definition}) ENGINE = InnoDB"
+            f" COMMENT = {literal(COMMENT)}{select}"
+        )
+
+
+@contextlib.contextmanager
+def scratch(connection: Connection, outbox: str) -> Iterator[Bench]:
+    """An empty scratch schema, dropped afterwards whatever happens."""
+    schema = scratch_schema(outbox)
+    if not connection.value("SELECT GET_LOCK(%s, %s)", (schema, LOCK_TIMEOUT)):
+        problem = f"another evtrig is trying expressions in {schema}"
+        hint = "Wait until it has finished, and run the command again."
+        raise PreflightError(((problem, hint),))
+    session = connection.value("SELECT CONNECTION_ID()")
+    before = connection.row("SELECT @@SESSION.sql_mode, @@SESSION.lock_wait_timeout")
+    try:
+        for statement in SESSION:
+            connection.execute(statement)
+        _remove(connection, schema)
+        try:
+            connection.execute(f"CREATE SCHEMA {ident(schema)}")
+            yield Bench(connection, schema)
+        finally:
+            _clean_up(connection, schema, session)
+    finally:
+        # A connection that is gone has taken the lock along.
+        with contextlib.suppress(ConnectionLost):
+            connection.execute("SELECT RELEASE_LOCK(%s)", (schema,))
+            connection.execute(
+                "SET SESSION sql_mode = %s, SESSION lock_wait_timeout = %s", before
+            )
+
+
+def _clean_up(connection: Connection, schema: str, session: int) -> None:
+    try:
+        _remove(connection, schema)
+    except ConnectionLost:
+        # Ctrl-C in the middle of a statement closes the connection, and the server goes
+        # on with it. What cannot be dropped now is dropped by the next install.
+        with contextlib.suppress(DatabaseError), Connection(connection.dsn) as other:
+            with contextlib.suppress(DatabaseError):
+                other.execute(f"KILL {session:d}")
+            if other.value("SELECT GET_LOCK(%s, %s)", (schema, LOCK_TIMEOUT)):
+                _remove(other, schema)
+
+
+def _remove(connection: Connection, schema: str) -> None:
+    """Drop the schema, if nothing is in it but evtrig's own."""
+    if connection.row(SCHEMA, (schema,)) is None:
+        return
+    others = [
+        name
+        for name, comment in connection.rows(TABLES, (schema,))
+        if comment != COMMENT
+    ]
+    others += [name for (name,) in connection.rows(ROUTINES, (schema,))]
+    if others:
+        problem = (
+            f"there is a schema {schema}, in which evtrig tries the expressions of the"
+            f" spec, and it holds {others[0]}"
+        )
+        hint = "Drop it if it is of no use, or choose another `outbox:`."
+        raise PreflightError(((problem, hint),))
+    connection.execute(f"DROP SCHEMA IF EXISTS {ident(schema)}")
