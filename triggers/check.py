@@ -104,6 +104,7 @@ def check(connection: Connection, spec: Spec) -> tuple[Finding, ...]:
     ]
     findings += cascade_findings(connection, spec, captures)
     findings += blind_spots(connection, captures, tables)
+    findings += isolation(connection)
     order = ("error", "warning", "notice")
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
@@ -241,6 +242,24 @@ def blind_spots(
         "TRUNCATE TABLE fires no trigger, on any server",
         "Rows that are removed so make no event.",
         "DELETE FROM the table instead; only accounts with DROP on it can truncate.",
+    )
+
+
+def isolation(connection: Connection) -> Iterator[Finding]:
+    """MySQL 9.7; MariaDB 10.11 does not wait (docs/measurements)."""
+    if connection.server.is_mariadb:
+        return
+    level = connection.value("SELECT @@GLOBAL.transaction_isolation")
+    if level in ("READ-COMMITTED", "READ-UNCOMMITTED"):
+        return
+    yield Finding(
+        "notice",
+        str(connection.dsn),
+        f"transaction_isolation is {level}",
+        "A transaction that goes on after a statement has failed half way holds up all"
+        " captured writes of all sessions until it ends.",
+        "SET PERSIST transaction_isolation = 'READ-COMMITTED' where the applications"
+        " bear it, or let them roll back when a statement fails.",
     )
 
 

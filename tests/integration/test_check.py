@@ -51,8 +51,10 @@ def test_nothing_is_wrong_after_an_install(
     install(server, spec)
     findings = found(server, spec)
     # What no server can do is said all the same, and is no reason to fail.
-    assert [finding.severity for finding in findings] == ["notice"]
-    assert "TRUNCATE" in findings[0].problem
+    assert {finding.severity for finding in findings} == {"notice"}
+    text = "\n".join(finding.problem for finding in findings)
+    assert "TRUNCATE" in text
+    assert ("transaction_isolation" in text) == (server.name == "mysql")
 
 
 def test_a_missing_trigger_is_found_and_install_mends_it(
@@ -210,11 +212,10 @@ def test_an_expression_that_fails_for_some_rows_is_an_error_without_their_values
 ) -> None:
     run(
         connect,
-        "CREATE TABLE t (id INT PRIMARY KEY, v JSON)",
-        "INSERT INTO t VALUES (1, '{}'), (2, '{\"secret\": 1}'), (3, NULL)",
+        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))",
+        "INSERT INTO t VALUES (1, '1'), (2, 'secret'), (3, NULL)",
     )
-    # A cast that only some rows survive: the second argument is no path for row 2.
-    when = "JSON_EXTRACT(NEW.v, IF(NEW.id = 2, 'secret-value', '$.a')) IS NULL"
+    when = "CAST(NEW.v AS UNSIGNED) > 5"
     spec = spec_of(schema, outbox, {"t": {"when": {"update": when}}})
     with Connection(Dsn.parse(server.dsn)) as connection:
         findings = check_expressions(connection, spec, 10)
