@@ -1,11 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
-# Further arguments for pytest: make test ARGS="-k lease -x"
+# Further arguments: make test ARGS="-k lease -x", make bench ARGS="--rounds 90"
 ARGS ?=
 
 # The set-up steps must not run at the same time: both may call apt-get or pip.
 .NOTPARALLEL:
-.PHONY: help venv servers demo test check docs clean
+.PHONY: help venv servers demo test bench check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -15,6 +15,9 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 
 test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
 	@$(VENV)/bin/pytest --durations=10 $(ARGS)
+
+bench: servers venv ## what each option costs the application's write (ARGS="--rounds 90")
+	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)
 
 check: venv ## style, types, and whether generated documentation is up to date
 	@$(VENV)/bin/ruff check .

@@ -299,8 +299,9 @@ def _unfit(spec: TableSpec, table: Table, server: Server) -> list[Problem]:
             problems.append((error.message, f"{source} has {', '.join(live)}."))
     for name in spec.redact:
         if name in live and _is_known(live[name]):
-            misfit = _misfit(spec, name, ColumnType.parse(live[name].type), key)
-            problems += [misfit] if misfit else []
+            if misfit := _misfit(spec, name, ColumnType.parse(live[name].type), key):
+                problem, hint = misfit
+                problems.append((f"{spec.place_of('redact', name)}: {problem}", hint))
     return problems
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..database.connection import Connection
+from ..database.connection import NO_SUCH_TABLE, Connection
+from ..errors import DatabaseError
+from .sql import qualified
 from .trigger import TriggerName
 
 __all__ = [
@@ -120,13 +123,28 @@ SHOW GLOBAL VARIABLES
 WHERE variable_name IN ('innodb_native_foreign_keys', 'enable_cascade_triggers')
 """
 
+QUOTED = r"`(?:[^`]|``)*`"
+ACTION = r"CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION"
+CONSTRAINT = re.compile(
+    rf"""
+    CONSTRAINT \ `(?P<name>(?:[^`]|``)*)` \ FOREIGN \ KEY
+    \ \( {QUOTED} (?:,\ {QUOTED})* \) \ REFERENCES \ {QUOTED} (?:\.{QUOTED})?
+    \ \( {QUOTED} (?:,\ {QUOTED})* \)
+    (?:\ ON\ DELETE\ (?P<delete>{ACTION.replace(" ", "[ ]")}))?
+    (?:\ ON\ UPDATE\ (?P<update>{ACTION.replace(" ", "[ ]")}))?
+    """,
+    re.VERBOSE,
+)
+
 
 def foreign_keys(
     connection: Connection, schemas: Collection[str]
 ) -> tuple[ForeignKey, ...]:
     """Every foreign key of these schemas, and of those they lead to or come from.
 
-    Two queries. Those of tables that this account may not see are missing.
+    Two queries, and on MariaDB another for each table in whose schema this account has
+    no more than SELECT. Those of tables that it has no privilege on are missing: no
+    server shows them.
     """
     rules = {
         (schema, table, name): (on_delete, on_update)
@@ -137,6 +155,8 @@ def foreign_keys(
     for schema, name, table, column, *parent, referenced in connection.rows(COLUMNS):
         columns.setdefault((schema, table, name), []).append((column, referenced))
         parents[schema, table, name] = (parent[0], parent[1])
+    for schema, table in {key[:2] for key in columns.keys() - rules.keys()}:
+        rules |= _rules_shown(connection, schema, table)
     found = [
         ForeignKey(
             name=name,
@@ -154,6 +174,26 @@ def foreign_keys(
         if (schema, table, name) in rules
     ]
     return _connected(found, schemas)
+
+
+def _rules_shown(
+    connection: Connection, schema: str, table: str
+) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """The rules that information_schema hides: MariaDB 10.11 wants a privilege other
+    than SELECT on the whole schema."""
+    try:
+        row = connection.row(f"SHOW CREATE TABLE {qualified(schema, table)}")
+    except DatabaseError as error:
+        if error.number == NO_SUCH_TABLE:
+            return {}
+        raise
+    return {
+        (schema, table, match["name"].replace("``", "`")): (
+            match["delete"] or "RESTRICT",
+            match["update"] or "RESTRICT",
+        )
+        for match in CONSTRAINT.finditer(str(row[1]) if row else "")
+    }
 
 
 def _connected(

@@ -24,9 +24,16 @@ INSERT INTO t VALUES (10);
 SET @evtrig_context = CONVERT('{"actor": "🍣"}' USING utf16);
 INSERT INTO t VALUES (11);
 --> insert {"id": 11} null null {"actor": "🍣"}
+-- In a session that has had text in it, MySQL takes these bytes for such text.
 SET @evtrig_context = CAST('{"actor": "alice"}' AS BINARY);
 INSERT INTO t VALUES (12);
---> insert {"id": 12} null null
+--> mysql: insert {"id": 12} null null {"actor": "alice"}
+--> mariadb: insert {"id": 12} null null
+--! session c
+SET @evtrig_context = CAST('{"actor": "alice"}' AS BINARY);
+INSERT INTO t VALUES (17);
+--> insert {"id": 17} null null
+--! session a
 SET @evtrig_context = JSON_OBJECT('actor', 'bob');
 INSERT INTO t VALUES (13);
 --> insert {"id": 13} null null {"actor": "bob"}

@@ -49,9 +49,6 @@ INSERT IGNORE INTO t VALUES (1, 40, '', ''), (3, 30, '', '');
 INSERT INTO s VALUES (1, 0), (2, 0);
 --> insert s {"id": 1} null {"id": 1, "n": 0}
 --> insert s {"id": 2} null {"id": 2, "n": 0}
-UPDATE t JOIN s USING (id) SET t.u = -t.u, s.n = s.id ORDER BY id;
---> mysql: error 1221
---> mariadb: error 1221
 UPDATE t JOIN s USING (id) SET t.u = -t.u, s.n = 2 WHERE id = 2;
 --> event Moved update t {"id": 2} null {"from": 20, "to": -20}
 --> update s {"id": 2} {"id": 2, "n": 0} {"id": 2, "n": 2}

@@ -24,14 +24,14 @@ INSERT INTO other VALUES (5);
 --> [four] insert other {"id": 5} null null
 INSERT INTO without VALUES (5);
 --> insert without {"id": 5} null null
-INSERT INTO other VALUES (6), (5);
---> error 1062
 
 --! session b
 INSERT INTO t VALUES (7);
 --> [five] insert t {"id": 7} null null
 
 --! session a
+INSERT INTO other VALUES (6), (5);
+--> error 1062
 SAVEPOINT one;
 INSERT INTO t VALUES (8);
 ROLLBACK TO SAVEPOINT one;

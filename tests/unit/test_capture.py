@@ -182,3 +182,71 @@ def test_columns_that_are_not_pinned_are_noticed() -> None:
 
 def test_a_table_whose_columns_are_not_pinned_has_nothing_to_notice() -> None:
     assert notices(spec_of("exclude: [total]"), [ORDERS]) == []
+
+
+# What people mean
+
+
+def test_a_table_of_domain_events_has_the_triggers_that_they_need() -> None:
+    found = capture(
+        "change_rows: false",
+        "events: [{type: A, on: delete}, {type: B, on: [insert, delete]}]",
+    )
+    assert found.operations == ()
+    assert found.triggers == ("insert", "delete")
+
+
+def test_an_event_may_need_a_trigger_that_the_changes_do_not() -> None:
+    found = capture("operations: [update]", "events: [{type: A, on: insert}]")
+    assert (found.operations, found.triggers) == (("update",), ("insert", "update"))
+
+
+@pytest.mark.parametrize(
+    ("line", "needed"),
+    [
+        ("transaction: true", True),
+        ("bypass: nightly-import", True),
+        ("transaction: false", False),
+        ("db_user: true", False),
+    ],
+)
+def test_the_id_of_the_transaction_is_asked_for_only_where_it_is_of_use(
+    line: str, needed: bool
+) -> None:
+    assert capture(line).needs_transaction is needed
+
+
+def test_only_a_hash_needs_the_salt() -> None:
+    assert capture("redact: {status: hash, total: omit}").needs_salt
+    assert not capture("redact: {status: last4, total: omit}").needs_salt
+
+
+def test_a_domain_event_may_depend_on_what_is_left_out() -> None:
+    found = capture(
+        "exclude: [total]",
+        "events: [{type: A, on: update, when: NEW.TOTAL > 9, data: {x: NEW.Status}}]",
+    )
+    assert [column.name for column in found.excluded] == ["total"]
+    when, value = found.expressions()
+    assert found.type_of(when.references[0]) == Column("total", "decimal(10,2)")
+    assert found.type_of(value.references[0]) == Column("status", "varchar(20)")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("when: {update: NEW.totl > 1}", "`when` of orders reads NEW.totl"),
+        (
+            "events: [{type: A, on: insert, when: NEW.x}]",
+            "`when` of event A reads NEW.x",
+        ),
+        ("events: [{type: A, on: insert, data: {n: NEW.x}}]", "`n` of event A reads"),
+    ],
+)
+def test_a_column_of_an_expression_that_the_table_has_not_is_a_problem(
+    line: str, message: str
+) -> None:
+    ((found, hint),) = problems(line)
+    assert message in found
+    assert found.startswith("evtrig.yml:5:")
+    assert hint == "shop.orders has id, status, total."

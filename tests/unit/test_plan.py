@@ -14,16 +14,21 @@ from hypothesis import strategies as st
 from evtrig.database.server import Server
 from evtrig.triggers.account import Account
 from evtrig.triggers.capture import Capture
-from evtrig.triggers.installed import Installed, InstalledTrigger
+from evtrig.triggers.document import Place
+from evtrig.triggers.emit import Emit
+from evtrig.triggers.installed import Installed, InstalledProcedure, InstalledTrigger
 from evtrig.triggers.plan import (
     OUTBOX_TABLES,
     Plan,
     Step,
+    further_reads,
     outbox_removal,
     plan,
     removal,
 )
 from evtrig.triggers.privilege import Privileges
+from evtrig.triggers.redaction import Redaction
+from evtrig.triggers.render import render_emit
 from evtrig.triggers.table import Column
 from evtrig.triggers.trigger import OPERATIONS, TriggerName
 
@@ -400,3 +405,180 @@ def test_a_schema_with_other_tables_in_it_stays() -> None:
     ]
     empty = replace(there, outbox_tables=OUTBOX_TABLES)
     assert outbox_removal(empty, "evtrig").steps[-1].title == "drop schema evtrig"
+
+
+# Salts, the procedure, and what triggers read besides their table
+
+HASHED = replace(
+    capture(), redactions={"note": Redaction("hash", place=Place("evtrig.yml", 1, 1))}
+)
+EMIT = Emit("evtrig", DEFINER, transaction=False, db_user=False)
+THREADS = [
+    ("performance_schema", "threads"),
+    ("performance_schema", "events_transactions_current"),
+]
+
+
+def with_emit(
+    there: Installed, emit: Emit | None, *captures: Capture, server: Server = MYSQL
+) -> list[str]:
+    made = plan(captures, there, server, outbox="evtrig", definer=DEFINER, emit=emit)
+    return [step.title for step in made.steps]
+
+
+def procedure(emit: Emit = EMIT, server: Server = MYSQL) -> InstalledProcedure:
+    sql = render_emit(emit, server)
+    return InstalledProcedure(sql[sql.index("emit: BEGIN") :], str(emit.definer))
+
+
+def test_a_salt_is_drawn_once_and_only_where_something_is_hashed() -> None:
+    drawn = ["create table evtrig.salts", "draw the salt of evtrig.salts"]
+
+    def of(there: Installed, wanted: Capture) -> list[str]:
+        return [title for title in with_emit(there, None, wanted) if "salt" in title]
+
+    assert of(Installed(), capture()) == []
+    assert of(Installed(), HASHED)[:2] == drawn
+    tables = {**OUTBOX_TABLES, "salts": frozenset({"name", "value"})}
+    there = Installed(has_outbox=True, outbox_tables=tables)
+    assert drawn[0] not in of(there, HASHED)
+    assert drawn[1] in of(there, HASHED)
+    assert drawn[1] not in of(replace(there, has_salt=True), HASHED)
+
+
+def test_the_salt_is_drawn_by_the_server() -> None:
+    made = plan([HASHED], Installed(), MYSQL, outbox="evtrig", definer=DEFINER)
+    (draw,) = (step for step in made.steps if step.title.startswith("draw"))
+    assert "HEX(RANDOM_BYTES(32))" in draw.sql
+    assert "INSERT IGNORE" in draw.sql
+
+
+@pytest.mark.parametrize(
+    ("wanted", "emit", "mysql", "mariadb"),
+    [
+        (capture(), None, [], []),
+        (capture(), EMIT, [], []),
+        (HASHED, None, [("evtrig", "salts")], [("evtrig", "salts")]),
+        (replace(capture(), transaction=True), None, THREADS, []),
+        (capture(), replace(EMIT, transaction=True), THREADS, []),
+        (
+            replace(capture(), bypass="nightly-import"),
+            None,
+            [("evtrig", "events"), *THREADS],
+            [("evtrig", "events")],
+        ),
+        (replace(capture(), db_user=True), replace(EMIT, db_user=True), [], []),
+    ],
+)
+def test_what_is_read_besides_depends_on_what_is_asked_for(
+    wanted: Capture,
+    emit: Emit | None,
+    mysql: list[tuple[str, str]],
+    mariadb: list[tuple[str, str]],
+) -> None:
+    assert further_reads([wanted], MYSQL, "evtrig", emit) == mysql
+    assert further_reads([wanted], MARIADB, "evtrig", emit) == mariadb
+
+
+def test_what_is_read_is_granted_before_the_first_trigger() -> None:
+    wanted = replace(HASHED, transaction=True, bypass="nightly-import")
+    titles = with_emit(Installed(), EMIT, wanted)
+    first = next(n for n, t in enumerate(titles) if t.startswith("create trigger"))
+    granted = " / ".join(t for t in titles[:first] if t.startswith("grant"))
+    for what in (
+        "grant execute on evtrig.* to",
+        "grant insert, select on evtrig.events to",
+        "grant select on evtrig.salts to",
+        "grant select on performance_schema.threads to",
+        "grant select on performance_schema.events_transactions_current to",
+    ):
+        assert what in granted
+    assert not [t for t in titles[first:] if t.startswith("grant")]
+
+
+def test_of_a_hidden_definer_only_what_its_triggers_do_not_read_yet_is_granted() -> (
+    None
+):
+    database = Database()
+    wanted = replace(capture(), transaction=True)
+    database.apply(database.plan(wanted).steps)
+    there = replace(database.installed, definer_privileges=None, is_definer_hidden=True)
+
+    def granted(*captures: Capture) -> list[str]:
+        titles = with_emit(there, None, *captures)
+        assert not [title for title in titles if title.startswith("create account")]
+        return [title for title in titles if title.startswith("grant")]
+
+    assert granted(wanted) == []
+    (salts,) = granted(replace(wanted, redactions=HASHED.redactions))
+    assert salts.startswith("grant select on evtrig.salts to")
+    (events,) = granted(replace(wanted, bypass="nightly-import"))
+    assert events.startswith("grant select on evtrig.events to")
+
+
+@pytest.mark.parametrize("product", [MYSQL, MARIADB], ids=str)
+def test_the_procedure_that_is_there_as_it_should_be_stays(product: Server) -> None:
+    created = "create procedure evtrig.emit"
+    assert created in with_emit(Installed(), EMIT, server=product)
+    there = Installed(emit=procedure(server=product))
+    titles = with_emit(there, EMIT, server=product)
+    assert not [title for title in titles if "procedure" in title]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(procedure(), body="emit: BEGIN END"),
+        replace(procedure(), definer="somebody@localhost"),
+        replace(procedure(), sql_mode=frozenset({"ANSI_QUOTES"})),
+        procedure(replace(EMIT, transaction=True)),
+        procedure(replace(EMIT, db_user=True)),
+        procedure(replace(EMIT, outbox="other")),
+    ],
+    ids=["body", "definer", "sql_mode", "transaction", "db_user", "outbox"],
+)
+def test_whatever_the_procedure_keeps_is_compared(changed: InstalledProcedure) -> None:
+    titles = with_emit(Installed(emit=changed), EMIT)
+    assert [title for title in titles if "procedure" in title] == [
+        "drop procedure evtrig.emit",
+        "create procedure evtrig.emit",
+    ]
+
+
+def test_comments_that_a_client_drops_do_not_replace_the_procedure() -> None:
+    body = re.sub(r"\n\s*(--[^\n]*)?", "\n", procedure().body)
+    there = Installed(emit=replace(procedure(), body=body))
+    assert not [title for title in with_emit(there, EMIT) if "procedure" in title]
+
+
+def test_whoever_installs_may_own_the_procedure() -> None:
+    there = Installed(emit=replace(procedure(), definer="somebody@localhost"))
+    titles = with_emit(there, replace(EMIT, definer=None))
+    assert not [title for title in titles if "procedure" in title]
+
+
+def test_a_procedure_that_nobody_asks_for_is_dropped() -> None:
+    there = Installed(emit=procedure())
+    assert "drop procedure evtrig.emit" in with_emit(there, None)
+    assert not [title for title in with_emit(Installed(), None) if "procedure" in title]
+
+
+def test_removing_drops_the_procedure_unless_it_is_to_be_kept() -> None:
+    there = Installed(emit=procedure())
+    drop = ["drop procedure evtrig.emit"]
+    assert [step.title for step in removal(there, "evtrig").steps] == drop
+    assert removal(there, "evtrig", keep_emit=True).steps == ()
+
+
+def test_the_salts_go_with_the_outbox() -> None:
+    tables = {**OUTBOX_TABLES, "salts": frozenset({"name", "value"})}
+    there = Installed(has_outbox=True, outbox_tables=tables)
+    titles = [step.title for step in outbox_removal(there, "evtrig").steps]
+    assert titles[-2:] == ["drop table evtrig.salts", "drop schema evtrig"]
+
+
+def test_wildcards_in_the_name_of_the_outbox_are_none_in_a_grant() -> None:
+    emit = replace(EMIT, outbox="a_b%c`d")
+    made = plan([], Installed(), MYSQL, outbox="a_b%c`d", definer=DEFINER, emit=emit)
+    (grant,) = (s.sql for s in made.steps if s.sql.startswith("GRANT EXECUTE"))
+    assert grant.startswith("GRANT EXECUTE ON `a\\_b\\%c``d`.* TO ")

@@ -106,7 +106,8 @@ emit: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -184,7 +185,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -337,7 +339,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -611,7 +614,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -759,7 +763,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -872,7 +877,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -1048,7 +1054,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'

@@ -63,7 +63,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -173,7 +174,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -259,7 +261,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -326,7 +329,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -444,7 +448,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -530,7 +535,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'

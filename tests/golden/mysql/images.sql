@@ -57,7 +57,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -136,7 +137,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -214,7 +216,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -268,7 +271,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -344,7 +348,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -422,7 +427,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -476,7 +482,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -555,7 +562,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -633,7 +641,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -690,7 +699,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -747,7 +757,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -830,7 +841,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'

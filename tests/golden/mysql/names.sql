@@ -67,7 +67,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -182,7 +183,8 @@ line; $$`
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -267,7 +269,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -337,7 +340,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -428,7 +432,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -506,7 +511,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -567,7 +573,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -643,7 +650,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -721,7 +729,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'

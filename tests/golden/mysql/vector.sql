@@ -63,7 +63,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -142,7 +143,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
@@ -220,7 +222,8 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    IF @evtrig_context IS NOT NULL THEN
+    -- As bytes: MySQL reads it with the type that it first had in this session.
+    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
             IF CHARSET(@evtrig_context) <> 'binary'
