@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
-# Further arguments: make test ARGS="-k lease -x", make bench ARGS="--rounds 90"
+# Further arguments: make test ARGS="-k lease -x", make bench ARGS="--server mysql"
 ARGS ?=
 
 # The set-up steps must not run at the same time: both may call apt-get or pip.
@@ -16,7 +16,7 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
 	@$(VENV)/bin/pytest --durations=10 $(ARGS)
 
-bench: servers venv ## what each option costs the application's write (ARGS="--rounds 90")
+bench: servers venv ## what each option costs the application's write (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)
 
 check: venv ## style, types, and whether generated documentation is up to date

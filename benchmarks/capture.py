@@ -1,7 +1,7 @@
 """What each option of the spec costs the application's write.
 
-    make bench                       both servers, about three minutes
-    make bench ARGS="--rounds 90"    steadier figures
+    make bench                                     both servers, under four minutes
+    make bench ARGS="--rounds 60 --seconds 600"    steadier figures
 
 Every variant is a spec of its own, installed as `evtrig install` does it, over a table
 of its own with nine columns and 250 bytes a row. In each round every variant does the
@@ -35,7 +35,7 @@ from evtrig.triggers.install import apply, prepare
 from evtrig.triggers.spec import parse
 
 #: Single-row statements that a variant does in a round; a durable one takes longer.
-STATEMENTS = {"durable": 40, "relaxed": 100}
+STATEMENTS = {"durable": 80, "relaxed": 200}
 
 #: Rows of one statement in the third column.
 ROWS = 1000
@@ -203,7 +203,11 @@ COLUMNS_OF_THE_TABLE = (
 )
 
 
-def measure(server: ThrowawayServer, rounds: int) -> list[Subject]:
+#: Fewer would not be worth a median, however busy the machine is.
+FEWEST_ROUNDS = 5
+
+
+def measure(server: ThrowawayServer, rounds: int, seconds: float) -> list[Subject]:
     """Every variant's seconds, the first round left out: it warms up."""
     draw = random.Random(1)
     with ExitStack() as stack:
@@ -216,7 +220,10 @@ def measure(server: ThrowawayServer, rounds: int) -> list[Subject]:
         for durability, settings in DURABILITY.items():
             for setting in settings:
                 root.execute(f"SET GLOBAL {setting}")
+            deadline = time.monotonic() + seconds / len(DURABILITY)
             for number in range(rounds + 1):
+                if number > FEWEST_ROUNDS and time.monotonic() > deadline:
+                    break
                 for subject in draw.sample(subjects, len(subjects)):
                     one_round(subject, durability, keep=number > 0)
     return subjects
@@ -410,13 +417,19 @@ def machine() -> str:
     return f"{os.cpu_count()} × {model}, {platform.system()}, load {load}"
 
 
-def run(candidate: Candidate, rounds: int, say: Callable[[str], None]) -> None:
+def run(
+    candidate: Candidate, rounds: int, seconds: float, say: Callable[[str], None]
+) -> None:
     begun = time.monotonic()
     with candidate.start() as server:
-        subjects = measure(server, rounds)
+        subjects = measure(server, rounds, seconds)
         say(f"\n## {server.server}\n")
         for line in table(subjects):
             say(line)
+        done = {what: len(rounds) for what, rounds in subjects[0].seconds.items()}
+        say(
+            f"\nRounds: {done['insert durable']} durable, {done['insert relaxed']} not."
+        )
     say("")
     for line in cascades(candidate, rounds):
         say(line)
@@ -429,7 +442,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=30, help="rounds measured (30)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds measured (15)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=80,
+        help="a server; no further rounds after that (80)",
+    )
     parser.add_argument("--server", help="only this one: mysql, mariadb")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
@@ -446,9 +465,14 @@ def main() -> None:
         sys.exit("no such server here; make servers installs MySQL and MariaDB")
     print("Measured on", machine())
     command = shlex.join(["benchmarks/capture.py", *sys.argv[1:]])
-    print(f"by `{command}`, {arguments.rounds} rounds")
+    print(f"by `{command}`")
     for candidate in wanted:
-        run(candidate, arguments.rounds, lambda line: print(line, flush=True))
+        run(
+            candidate,
+            arguments.rounds,
+            arguments.seconds,
+            lambda line: print(line, flush=True),
+        )
 
 
 if __name__ == "__main__":

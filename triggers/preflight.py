@@ -198,6 +198,12 @@ def _privilege_problems(
             yield lack("CREATE USER", "*.*", f"to create {definer}")
     if is_granting:
         yield from _grant_option_problems(own, captures, outbox, lack)
+        for schema, table in further_reads(captures, connection.server, outbox, emit):
+            on = qualified(schema, table)
+            grants = (s for s in plan.steps if s.kind == "grant" and schema != outbox)
+            is_granted = any(f" {on} " in step.sql for step in grants)
+            if is_granted and not own.allow("GRANT OPTION", schema, table):
+                yield lack("GRANT OPTION", on, "to grant it to the definer")
     yield from _cascade_problems(own, plan, captures, cascades, is_granting, lack)
     triggers = [step for step in plan.steps if step.kind == "trigger"]
     for capture in captures:

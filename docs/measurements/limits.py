@@ -67,6 +67,7 @@ class Case:
     setup: tuple[str, ...]
     #: Below `tables:`.
     spec: str
+    #: One that begins with `2: ` is another session's.
     statements: tuple[str, ...]
     top: str = ""
     #: Further options of the server.
@@ -296,6 +297,16 @@ CASES = (
         ("INSERT INTO t VALUES (1, 'x')",),
     ),
     Case(
+        "a condition that fails: function",
+        (
+            T,
+            "CREATE FUNCTION {schema}.f (a INT) RETURNS INT DETERMINISTIC NO SQL"
+            " RETURN a > 1",
+        ),
+        "{t: {when: {insert: '{schema}.f(NEW.v)'}}}",
+        ("INSERT INTO t VALUES (1, 2)",),
+    ),
+    Case(
         "a condition that is NULL",
         (T,),
         "{t: {when: {insert: NEW.v > 5}}}",
@@ -322,6 +333,83 @@ CASES = (
             "DELETE FROM t WHERE id = 2",
         ),
         top="bypass: nightly-import",
+    ),
+    Case(
+        "a failed statement, REPEATABLE READ",
+        (T, ROWS),
+        "t:",
+        (
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "BEGIN",
+            "INSERT INTO t VALUES (4, 4), (1, 1)",
+            "2: SET SESSION innodb_lock_wait_timeout = 1",
+            "2: INSERT INTO t VALUES (9, 9)",
+            "ROLLBACK",
+        ),
+    ),
+    Case(
+        "a failed statement, READ COMMITTED",
+        (T, ROWS),
+        "t:",
+        (
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "BEGIN",
+            "INSERT INTO t VALUES (4, 4), (1, 1)",
+            "2: SET SESSION innodb_lock_wait_timeout = 1",
+            "2: INSERT INTO t VALUES (9, 9)",
+            "ROLLBACK",
+        ),
+    ),
+    Case(
+        "two ids in one transaction",
+        (T, "CREATE SEQUENCE numbers CACHE 2"),
+        "t:",
+        (
+            "BEGIN",
+            "INSERT INTO t VALUES (1, 1)",
+            "SELECT NEXT VALUE FOR numbers",
+            "INSERT INTO t VALUES (2, 2)",
+            "COMMIT",
+        ),
+        top="transaction: true",
+        only=("mariadb",),
+    ),
+    Case(
+        "a context of another type",
+        (T,),
+        "t:",
+        (
+            "SET @evtrig_context = 1",
+            "INSERT INTO t VALUES (1, 1)",
+            """SET @evtrig_context = '{"actor":"alice"}'""",
+            "INSERT INTO t VALUES (2, 2)",
+        ),
+    ),
+    Case(
+        "the insert id of an upsert",
+        (
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, u INT UNIQUE, v INT)",
+            "INSERT INTO t VALUES (7, 1, 1)",
+        ),
+        "t:",
+        (
+            "INSERT INTO t (u, v) VALUES (1, 1)"
+            " ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)",
+            "INSERT INTO t (u, v) VALUES (1, 2)"
+            " ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), v = VALUES(v)",
+        ),
+    ),
+    Case(
+        "the insert id of an upsert, without triggers",
+        (
+            "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, u INT UNIQUE, v INT)",
+            "INSERT INTO t VALUES (7, 1, 1)",
+        ),
+        "",
+        (
+            "INSERT INTO t (u, v) VALUES (1, 1)"
+            " ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)",
+        ),
     ),
     Case(
         "a counter in a user variable",
@@ -363,17 +451,23 @@ def one(
     folder = str(server.folder) if isinstance(server, LocalServer) else "/tmp"  # noqa: S108
 
     def filled(statement: str) -> str:
-        return statement.replace("{folder}", folder).replace("{outbox}", outbox)
+        return (
+            statement.replace("{folder}", folder)
+            .replace("{outbox}", outbox)
+            .replace("{schema}", schema)
+        )
 
     with Connection(Dsn.parse(server.dsn)) as root:
         root.execute(f"CREATE SCHEMA {schema}")
-        with Connection(Dsn.parse(server.dsn_of(schema))) as session:
+        dsn = Dsn.parse(server.dsn_of(schema))
+        with Connection(dsn) as first, Connection(dsn) as second:
             for statement in case.setup:
-                session.execute(filled(statement))
+                first.execute(filled(statement))
             if case.spec and not installed(root, case, schema, outbox):
                 return False
             for statement in statements:
                 print(f"    {filled(statement)}")
+                session = second if statement.startswith("2: ") else first
                 print(f"        {execute(session, filled(statement))}")
                 for event in events(root, outbox) if case.spec else ():
                     print(f"        → {event}")
@@ -386,7 +480,8 @@ def one(
 
 
 def installed(root: Connection, case: Case, schema: str, outbox: str) -> bool:
-    tables = f"\n  {case.spec}" if case.spec.endswith(":") else f" {case.spec}"
+    below = case.spec.replace("{schema}", schema)
+    tables = f"\n  {below}" if below.endswith(":") else f" {below}"
     top = f"version: 1\nschema: {schema}\noutbox: {outbox}\n{case.top}"
     try:
         apply(root, prepare(root, parse(f"{top}\ntables:{tables}\n", path="limits")))
@@ -398,10 +493,16 @@ def installed(root: Connection, case: Case, schema: str, outbox: str) -> bool:
 
 
 def execute(session: Connection, statement: str) -> str:
+    statement = statement.removeprefix("2: ")
     try:
         if statement.startswith("SELECT"):
             return str([tuple(row) for row in session.rows(statement)])
-        return f"{session.execute(statement)} rows"
+        affected = session.execute(statement)
+        if "LAST_INSERT_ID" in statement:
+            sent = session.last_insert_id
+            value = session.value("SELECT LAST_INSERT_ID()")
+            return f"{affected} rows, insert id {sent}, LAST_INSERT_ID() {value}"
+        return f"{affected} rows"
     except DatabaseError as error:
         return f"ERROR {error.number}: {error.message}"
 
@@ -409,7 +510,7 @@ def execute(session: Connection, statement: str) -> str:
 def events(root: Connection, outbox: str) -> list[str]:
     """Those that other sessions see and have not been printed yet."""
     rows = root.rows(
-        f"SELECT id, type, `key`, `before`, `after`, `transaction`"
+        f"SELECT id, type, `key`, `before`, `after`, `transaction`, context"
         f" FROM {outbox}.events WHERE id NOT IN (SELECT id FROM {outbox}.seen)"
         " ORDER BY id"
     )

@@ -219,6 +219,70 @@ CASES = {
 }  # fmt: skip
 
 
+#: Lines of the table orders in the spec, the place and the words that the message must
+#: hold, and the exit code. There is no outbox yet.
+EXPRESSIONS = {
+    "syntax error": (
+        ('when: {update: "NEW.id = = 1"}',), "7:20",
+        ("`when` of update of orders", "syntax error near = 1", "(1064)"), 1,
+    ),
+    "unknown column": (
+        ('when: {update: "NEW.ident > 1"}',), "7:20", ("NEW.ident", "id, note"), 1,
+    ),
+    "unknown column, pinned": (
+        ("key: [id]", "columns: {id: int, note: text}",
+         'when: {update: "NEW.ident > 1"}'), "9:20", ("NEW.ident", "columns"), 2,
+    ),
+    "column without its row": (
+        ("when: {update: id > 1}",), "7:20", ("`when` of update", "NEW.name"), 1,
+    ),
+    "sub-select on the table": (
+        ('when: {insert: "NEW.id > (SELECT MAX(id) FROM orders)"}',), "7:20",
+        ("reads a table", "NEW and OLD"), 2,
+    ),
+    "aggregate": (
+        ("when: {delete: COUNT(OLD.id) > 1}",), "7:20",
+        ("`when` of delete of orders", "Invalid use of group function (1111)"), 1,
+    ),
+    "aggregate in an event": (
+        ("events:", "  - type: Counted", "    on: [insert, update]",
+         "    data: {total: SUM(NEW.id)}"), "10:23",
+        ("`total` of event Counted", "(1111)"), 1,
+    ),
+    "condition of an event": (
+        ("events:", "  - {type: Odd, on: insert, when: no_such(NEW.id)}"), "8:39",
+        ("`when` of event Odd", "FUNCTION no_such does not exist (1305)"), 1,
+    ),
+    "redaction of another type": (
+        ("redact: {other: last4}",), "7:14", ("`last4` is for text", "int"), 1,
+    ),
+    "redaction of the key": (
+        ("redact: {id: omit}",), "7:14", ("it is in the key",), 1,
+    ),
+    "name of an event taken": (
+        ("events:", "  - {type: Twice, on: insert}", "  - {type: Twice, on: update}"),
+        "9:16", ("`Twice` is taken", "line 8"), 2,
+    ),
+    "name of a change taken": (
+        ("events:", "  - {type: orders.update, on: insert}"), "8:16",
+        ("`orders.update` is taken",), 2,
+    ),
+    "OLD on insert": (
+        ("when: {insert: OLD.id > 1}",), "7:20", ("insert has no OLD row",), 2,
+    ),
+    "NEW on delete": (
+        ("events:", "  - {type: Gone, on: delete, data: {id: NEW.id}}"), "8:45",
+        ("delete has no NEW row",), 2,
+    ),
+    "fails for the row that is there": (
+        ("events:", "  - type: Read", "    on: insert",
+         '    data: {x: "CONCAT(JSON_EXTRACT(NEW.note, \'$.a\'))"}'), "10:19",
+        ("`x` of event Read fails for an existing row: a text is not JSON",
+         "--dry-run-rows"), 1,
+    ),
+}  # fmt: skip
+
+
 @dataclass
 class Site:
     """A database, a folder with a spec, and the words that cases fill in."""
@@ -235,7 +299,10 @@ class Site:
         schemas = (self.words["schema"], self.outbox, self.words["schema"] + "x")
         columns = "table_schema, table_name, column_name"
         events = ()
-        if self.execute(f"SHOW TABLES FROM {self.outbox} LIKE 'events'"):
+        if self.execute(
+            "SELECT 1 FROM information_schema.tables"
+            f" WHERE table_schema = '{self.outbox}' AND table_name = 'events'"
+        ):
             events = self.execute(f"SELECT * FROM {self.outbox}.events ORDER BY id")
         return (
             events,
@@ -380,6 +447,27 @@ def test_bad_input_is_answered_and_changes_nothing(site: Site, case: Case) -> No
     assert site.state() == before
 
 
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_bad_expression_is_found_before_anything_is_installed(
+    site: Site, name: str
+) -> None:
+    lines, place, says, code = EXPRESSIONS[name]
+    site.execute("ALTER TABLE orders ADD COLUMN other INT")
+    site.execute("INSERT INTO orders VALUES (1, 'the canary', 2)")
+    case = Case(
+        INSTALL, (f"evtrig.yml:{place}", *says), code, spec=spec(*lines), setup="bare"
+    )
+    set_up(site, case)
+    before = site.state()
+    ended = run(site.folder, site.words, case)
+    check(case, site.words, ended)
+    assert "canary" not in ended.stderr
+    assert "\n  → " in ended.stderr
+    # Neither the outbox nor the schema in which expressions are tried is there.
+    assert site.state() == before
+    assert site.outbox not in str(site.execute("SHOW DATABASES"))
+
+
 def check(
     case: Case, words: dict[str, str], ended: subprocess.CompletedProcess[str]
 ) -> None:
@@ -396,6 +484,8 @@ def check(
 def set_up(site: Site, case: Case) -> None:
     """The outbox is there with an event in it, the triggers are not."""
     write_spec(site.folder, site.words, case)
+    if case.setup == "bare":
+        return
     site.execute(f"CREATE DATABASE {site.outbox}")
     if case.setup == "none":
         return

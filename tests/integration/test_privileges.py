@@ -444,6 +444,149 @@ def test_an_application_needs_nothing_but_its_own_table(place: Place, account) -
     ]
 
 
+# With every option
+
+
+#: By what of the spec asks for it.
+OPTIONS = {
+    "hash": ("", "{redact: {note: hash}}"),
+    "transaction": ("transaction: true\n", ""),
+    "bypass": ("bypass: nightly-import\n", ""),
+    "emit": ("emit: true\n", ""),
+    "everything": (
+        "transaction: true\nbypass: nightly-import\nemit: true\ndb_user: true\n",
+        "{redact: {note: hash}, events: [{type: Came, on: insert}]}",
+    ),
+}
+
+
+def optional(place: Place, option: str, definer: str | None = None) -> Spec:
+    top, table = OPTIONS[option]
+    return parse(
+        f"version: 1\nschema: {place.schema}\noutbox: {place.outbox}\n"
+        f"definer: {definer or place.definer}\n{top}tables:\n  orders: {table}\n",
+        path="evtrig.yml",
+    )
+
+
+def needed_for(place: Place, option: str) -> dict[str, str]:
+    """Every privilege that installing it needs, each as a grant of its own."""
+    outbox = f"`{place.outbox}`.*".replace("_", r"\_")
+    grants = needed(place)
+    if option in ("emit", "everything"):
+        grants["CREATE ROUTINE on the outbox"] = f"CREATE ROUTINE ON {outbox}"
+        grants["EXECUTE on the outbox"] = f"EXECUTE ON {outbox}"
+    if option in ("transaction", "bypass", "everything") and not place.is_mariadb:
+        for table in TRANSACTIONS:
+            on = f"performance_schema.{table}"
+            grants[f"SELECT on {table}"] = f"SELECT ON {on}"
+            grants[f"GRANT OPTION on {table}"] = f"GRANT OPTION ON {on}"
+    return grants
+
+
+#: What MySQL's id of a transaction is read from.
+TRANSACTIONS = ("threads", "events_transactions_current")
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_an_option_needs_suffices_to_install_it(
+    place: Place, account, option: str
+) -> None:
+    user = account(*needed_for(place, option).values())
+    with place.connection(user) as connection:
+        apply(connection, prepare(connection, optional(place, option)))
+    wanted = ["insert", "update", "delete"]
+    if option == "everything":
+        wanted.insert(0, "insert")
+    assert write(place) == wanted
+
+
+@pytest.mark.usefixtures("trusting")
+def test_each_privilege_that_the_options_lack_is_named_before_anything_changes(
+    place: Place, account
+) -> None:
+    spec = optional(place, "everything")
+    for name in needed_for(place, "everything"):
+        grants = needed_for(place, "everything")
+        del grants[name]
+        error = refused(place, account(*grants.values()), spec)
+        privilege, _, where = name.partition(" on ")
+        assert f"lacks the privilege {privilege}" in str(error), name
+        if where in TRANSACTIONS:
+            assert where in str(error), name
+
+
+def test_the_definer_may_do_what_the_options_need_and_no_more(place: Place) -> None:
+    with place.as_root() as connection:
+        apply(connection, prepare(connection, optional(place, "everything")))
+        assert prepare(connection, optional(place, "everything")).steps == ()
+    user, host = place.definer.split("@")
+    rows = place.execute(f"SHOW GRANTS FOR {user}@{host}")
+    grants = {row[0].partition(" TO ")[0].replace("\\", "") for row in rows}
+    wanted = {
+        f"GRANT EXECUTE ON `{place.outbox}`.*",
+        f"GRANT SELECT, INSERT ON `{place.outbox}`.`events`",
+        f"GRANT SELECT ON `{place.outbox}`.`salts`",
+        f"GRANT SELECT, TRIGGER ON `{place.schema}`.`orders`",
+    }
+    if not place.is_mariadb:
+        wanted |= {f"GRANT SELECT ON `performance_schema`.`{t}`" for t in TRANSACTIONS}
+    assert {grant for grant in grants if "USAGE" not in grant} == wanted
+
+
+def test_with_every_option_an_application_needs_nothing_but_its_own_table(
+    place: Place, account
+) -> None:
+    with place.as_root() as connection:
+        apply(connection, prepare(connection, optional(place, "everything")))
+    user = account(f"SELECT, INSERT, UPDATE, DELETE ON `{place.schema}`.`orders`")
+    orders = f"{place.schema}.orders"
+    with place.connection(user) as application:
+        application.execute('SET @evtrig_context = \'{"actor": "alice"}\'')
+        application.execute(f"INSERT INTO {orders} VALUES (1, 'a')")
+        application.execute("SET @evtrig_off = 'nightly-import'")
+        application.execute(f"UPDATE {orders} SET note = 'b'")
+        application.execute("SET @evtrig_off = NULL")
+        application.execute(f"DELETE FROM {orders}")
+        for statement in (
+            f"SELECT value FROM {place.outbox}.salts",
+            f"SELECT * FROM {place.outbox}.events",
+            f"CALL {place.outbox}.emit('T', '{{}}', NULL)",
+        ):
+            with pytest.raises(EvtrigError) as caught:
+                application.execute(statement)
+            assert caught.value.number in (*DENIED, NOT_EXECUTABLE)
+    rows = place.execute(
+        f"SELECT operation, context FROM {place.outbox}.events ORDER BY id"
+    )
+    assert [operation for operation, _ in rows] == ["insert", "insert", "gap", "delete"]
+    for _, context in rows:
+        said = json.loads(context)
+        assert said["actor"] == "alice"
+        # The application, not the owner of the triggers.
+        assert said["db_user"].startswith(f"{user}@")
+
+
+#: ER_PROCACCESS_DENIED_ERROR.
+NOT_EXECUTABLE = 1370
+
+
+def test_execute_on_the_outbox_is_all_that_emitting_needs(
+    place: Place, account
+) -> None:
+    with place.as_root() as connection:
+        apply(connection, prepare(connection, optional(place, "everything")))
+    user = account("EXECUTE ON `{}`.*".format(place.outbox.replace("_", r"\_")))
+    with place.connection(user) as application:
+        application.execute(f"CALL {place.outbox}.emit('T', '{{\"id\": 1}}', '{{}}')")
+        with pytest.raises(EvtrigError) as caught:
+            application.execute(f"SELECT * FROM {place.outbox}.events")
+        assert caught.value.number in DENIED
+    rows = place.execute(f"SELECT type, operation FROM {place.outbox}.events")
+    assert rows == (("T", "emit"),)
+
+
 # The relay
 
 

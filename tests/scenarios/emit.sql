@@ -11,13 +11,10 @@ CALL $outbox.emit('OrderShipped', '{"id": 1}', '{"carrier": "ä🍣", "parts": [
 UPDATE t SET n = 2;
 --> [one] update {"id": 1} {"id": 1, "n": 1} {"id": 1, "n": 2}
 COMMIT;
--- Outside of one, MySQL begins it with the event itself, after the id was asked for.
 CALL $outbox.emit('Heartbeat', '{}', NULL);
---> mysql: event Heartbeat emit {} null null
---> mariadb: [two] event Heartbeat emit {} null null
+--> [two] event Heartbeat emit {} null null
 CALL $outbox.emit('Odd', JSON_OBJECT('a', 1, 'b', 'x'), '7');
---> mysql: event Odd emit {"a": 1, "b": "x"} null 7
---> mariadb: [three] event Odd emit {"a": 1, "b": "x"} null 7
+--> [three] event Odd emit {"a": 1, "b": "x"} null 7
 
 -- Rolled back, it was never there.
 START TRANSACTION;
@@ -70,5 +67,4 @@ CALL $outbox.emit('T', '{"id":
 3}', '{
   "text": "two\\nlines"
 }');
---> mysql: event T emit {"id": 3} null {"text": "two\nlines"} {"actor": "alice"}
---> mariadb: [six] event T emit {"id": 3} null {"text": "two\nlines"} {"actor": "alice"}
+--> [six] event T emit {"id": 3} null {"text": "two\nlines"} {"actor": "alice"}

@@ -53,9 +53,9 @@ def test_every_link_within_the_documentation_leads_somewhere(document: str) -> N
         if ":" in file:
             continue
         target = (path.parent / file) if file else path
-        if not target.exists():
-            wrong.append(link)
-        elif anchor and anchor not in anchors(target.read_text()):
+        if not target.exists() or (
+            anchor and anchor not in anchors(target.read_text())
+        ):
             wrong.append(link)
     assert wrong == []
 

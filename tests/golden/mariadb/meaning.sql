@@ -235,7 +235,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -389,7 +398,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -664,7 +682,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -810,7 +837,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -924,7 +960,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -1101,7 +1146,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN

@@ -212,7 +212,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -366,7 +375,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -611,7 +629,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_7458f44cdbf1_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_7458f44cdbf1_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'orders.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -757,7 +784,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -867,7 +903,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
@@ -1022,7 +1067,16 @@ capture: BEGIN
             SELECT 1
             FROM `evtrig`.`events`
             WHERE
-                `id` = @evtrig_fe8afeaace68_gap
+                -- Whatever the session has put there: only a number is looked up.
+                `id` = IF(
+                    CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        REGEXP '^[0-9]{1,18}$',
+                    CAST(
+                        CONVERT(CAST(@evtrig_fe8afeaace68_gap AS BINARY) USING latin1)
+                        AS UNSIGNED
+                    ),
+                    0
+                )
                 AND `type` = 'customers.gap'
                 AND (`transaction` = transaction_id OR `captured_at` = UTC_TIMESTAMP(6))
         ) THEN
