@@ -23,10 +23,13 @@ ROWS = {"insert": ("NEW",), "update": ("NEW", "OLD"), "delete": ("OLD",)}
 
 TOKEN = re.compile(
     r"""
-      (?P<quoted> '(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `(?:[^`]|``)*` )
-    | (?P<reference>
+      (?P<reference>
           (?<![\w$@.`]) (?P<row>NEW|OLD) \s* \. \s*
           (?P<column> `(?:[^`]|``)+` | [\w$]+ ) )
+    | (?P<function>
+          (?<![\w$@.`]) (?P<schema> `(?:[^`]|``)+` | [\w$]+ ) \s* \. \s*
+          (?P<name> `(?:[^`]|``)+` | [\w$]+ ) (?= \s* \( ) )
+    | (?P<quoted> '(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `(?:[^`]|``)*` )
     | (?P<word> @*[\w$]+ )
     | (?P<comment> --(?=\s|$) | \# | /\* )
     | (?P<open> \( ) | (?P<close> \) )
@@ -58,6 +61,8 @@ class Expression:
     sql: Sql
     references: tuple[Reference, ...]
     place: Place = field(compare=False)
+    #: Stored functions that it calls, as schema and name.
+    functions: tuple[tuple[str, str], ...] = ()
 
     @property
     def column(self) -> Reference | None:
@@ -109,6 +114,7 @@ def expression(node: Node, what: str) -> Expression:
     """Read an expression. Raises SpecError."""
     text = document.text(node, what)
     references: list[Reference] = []
+    functions: list[tuple[str, str]] = []
     depth = 0
     parts = []
     for token in TOKEN.finditer(text):
@@ -134,6 +140,8 @@ def expression(node: Node, what: str) -> Expression:
                 hint="A trigger sees the row that changes, NEW and OLD. Another table"
                 " would be read, and could be locked or missing, in every write.",
             )
+        elif token["function"]:
+            functions.append((unquoted(token["schema"]), unquoted(token["name"])))
         depth += bool(token["open"]) - bool(token["close"])
         if depth < 0:
             break
@@ -145,7 +153,7 @@ def expression(node: Node, what: str) -> Expression:
     sql = Sql(normalize("".join(parts)))
     if not sql:
         raise node.place.error(f"{what} is empty", hint=ALONE)
-    return Expression(sql, tuple(references), node.place)
+    return Expression(sql, tuple(references), node.place, tuple(functions))
 
 
 def referred(reference: Reference) -> Sql:

@@ -267,6 +267,15 @@ def _definer_steps(
         # owns a procedure does not run it without (1370).
         grant = Sql(f"GRANT EXECUTE ON {every_table(outbox)} TO {to}")
         steps.append(Step("grant", f"grant execute on {outbox}.* to {definer}", grant))
+    functions = {f for c in captures for e in c.expressions() for f in e.functions}
+    for schema, name in sorted(functions):
+        called = f"{ident(schema)}.{ident(name)}"
+        # Without it every write would fail (1370).
+        is_evident = called in bodies or f"{schema}.{name}" in bodies
+        if not privileges.allow_function(schema, name) and not is_evident:
+            grant = Sql(f"GRANT EXECUTE ON FUNCTION {called} TO {to}")
+            title = f"grant execute on function {schema}.{name} to {definer}"
+            steps.append(Step("grant", title, grant))
     for (schema, table), names in missing.items():
         listed = ", ".join(names)
         grant = Sql(f"GRANT {listed} ON {qualified(schema, table)} TO {to}")

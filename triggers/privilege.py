@@ -19,6 +19,10 @@ GRANT = re.compile(
     rf" (?P<schema>{NAME})\.(?P<table>{NAME}) (?:TO|FROM) (?P<rest>.*)",
     re.DOTALL,
 )
+FUNCTION = re.compile(
+    rf"GRANT .*\bEXECUTE\b.* ON FUNCTION (?P<schema>{NAME})\.(?P<name>{NAME}) TO .*",
+    re.DOTALL,
+)
 #: ER_NONEXISTING_GRANT: there is no such account.
 NO_SUCH_ACCOUNT = 1141
 
@@ -54,10 +58,13 @@ class Privileges:
     grants: tuple[Grant, ...] = ()
     #: Schemas that a grant for every schema does not reach (MySQL's partial revokes).
     revokes: tuple[Grant, ...] = ()
+    #: Stored functions, as schema and name in lower case.
+    functions: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Privileges:
-        """Read SHOW GRANTS. Lines that grant roles or routines are passed over."""
+        """Read SHOW GRANTS. Lines that grant roles or procedures are passed over."""
+        lines = tuple(lines)
         found: dict[str, list[Grant]] = {"GRANT": [], "REVOKE": []}
         for match in filter(None, map(GRANT.fullmatch, lines)):
             found[match["verb"]].append(
@@ -67,7 +74,15 @@ class Privileges:
                     _name(match["table"]),
                 )
             )
-        return cls(tuple(found["GRANT"]), tuple(found["REVOKE"]))
+        functions = frozenset(
+            (_name(match["schema"]) or "", (_name(match["name"]) or "").lower())
+            for match in filter(None, map(FUNCTION.fullmatch, lines))
+        )
+        return cls(tuple(found["GRANT"]), tuple(found["REVOKE"]), functions)
+
+    def allow_function(self, schema: str, name: str) -> bool:
+        """Whether a stored function may be called."""
+        return (schema, name.lower()) in self.functions or self.allow("EXECUTE", schema)
 
     def allow(
         self, privilege: str, schema: str | None = None, table: str | None = None

@@ -297,14 +297,18 @@ CASES = (
         ("INSERT INTO t VALUES (1, 'x')",),
     ),
     Case(
-        "a condition that fails: function",
+        "a stored function",
         (
             T,
             "CREATE FUNCTION {schema}.f (a INT) RETURNS INT DETERMINISTIC NO SQL"
             " RETURN a > 1",
         ),
         "{t: {when: {insert: '{schema}.f(NEW.v)'}}}",
-        ("INSERT INTO t VALUES (1, 2)",),
+        (
+            "INSERT INTO t VALUES (1, 2)",
+            "DROP FUNCTION f",
+            "INSERT INTO t VALUES (2, 2)",
+        ),
     ),
     Case(
         "a condition that is NULL",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -607,3 +608,29 @@ def test_an_application_cannot_suppress_an_event_with_a_variable(
         for value in ("1", f"'{secrets.token_hex(8)}'", "''", "NULL", "0", "TRUE"):
             shop.execute(f"SET @{name.next} = {value}, @{name} = {value}")
     assert shop.write() == ALL
+
+
+def test_the_definer_may_call_the_stored_functions_of_the_spec(
+    server: ThrowawayServer, schema: str, outbox: str, connect
+) -> None:
+    """Else every write would fail (1370)."""
+    cursor = connect().cursor()
+    cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    cursor.execute("CREATE FUNCTION f(v INT) RETURNS INT DETERMINISTIC RETURN v + 1")
+    definer = f"{schema}_d@localhost"
+    head = {"version": 1, "schema": schema, "outbox": outbox, "definer": definer}
+    tables = {"t": {"when": {"insert": f"{schema}.f(NEW.v) > 5"}}}
+    spec = parse(json.dumps({**head, "tables": tables}), path="evtrig.yml")
+    try:
+        with Connection(Dsn.parse(server.dsn)) as connection:
+            todo = prepare(connection, spec)
+            assert f"grant execute on function {schema}.f to {definer}" in [
+                step.title for step in todo.steps
+            ]
+            apply(connection, todo)
+            assert prepare(connection, spec).steps == ()
+        cursor.execute("INSERT INTO t VALUES (1, 1), (2, 9)")
+        cursor.execute(f"SELECT `key` FROM {outbox}.events")
+        assert [json.loads(key) for (key,) in cursor.fetchall()] == [{"id": 2}]
+    finally:
+        cursor.execute(f"DROP USER IF EXISTS `{schema}_d`@`localhost`")

@@ -106,10 +106,10 @@ emit: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -130,8 +130,8 @@ emit: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
     SET session_context = JSON_SET(
         COALESCE(session_context, '{}'), '$.db_user', USER()
     );
@@ -185,10 +185,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -209,8 +209,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
     SET session_context = JSON_SET(
         COALESCE(session_context, '{}'), '$.db_user', USER()
     );
@@ -348,10 +348,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -372,8 +372,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
     SET session_context = JSON_SET(
         COALESCE(session_context, '{}'), '$.db_user', USER()
     );
@@ -632,10 +632,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -656,8 +656,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
     SET session_context = JSON_SET(
         COALESCE(session_context, '{}'), '$.db_user', USER()
     );
@@ -790,10 +790,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -814,8 +814,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     -- A bulk job has switched recording off: one gap event for each of its
     -- transactions says so, or for each statement where the server cannot tell
@@ -913,10 +913,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -937,8 +937,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     -- A bulk job has switched recording off: one gap event for each of its
     -- transactions says so, or for each statement where the server cannot tell
@@ -1099,10 +1099,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -1123,8 +1123,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     -- A bulk job has switched recording off: one gap event for each of its
     -- transactions says so, or for each statement where the server cannot tell

@@ -66,10 +66,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -90,8 +90,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -217,10 +217,10 @@ line; $$`
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -241,8 +241,8 @@ line; $$`
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -311,10 +311,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -335,8 +335,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -390,10 +390,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -414,8 +414,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -509,10 +509,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -533,8 +533,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -596,10 +596,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -620,8 +620,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -666,10 +666,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -690,8 +690,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -765,10 +765,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -789,8 +789,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -852,10 +852,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -876,8 +876,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET

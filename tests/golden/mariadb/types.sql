@@ -62,10 +62,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -86,8 +86,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -397,10 +397,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -421,8 +421,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
@@ -484,10 +484,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -508,8 +508,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = JSON_COMPACT(session_context);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET

@@ -57,10 +57,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -73,8 +73,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -137,10 +137,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -153,8 +153,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
@@ -216,10 +216,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -232,8 +232,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -271,10 +271,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -287,8 +287,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -348,10 +348,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -364,8 +364,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
@@ -427,10 +427,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -443,8 +443,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -482,10 +482,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -498,8 +498,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -562,10 +562,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -578,8 +578,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`
@@ -641,10 +641,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -657,8 +657,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -699,10 +699,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -715,8 +715,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -757,10 +757,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -773,8 +773,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `evtrig`.`events`
     SET
@@ -841,10 +841,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -857,8 +857,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `evtrig`.`events`

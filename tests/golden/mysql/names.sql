@@ -67,10 +67,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -83,8 +83,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -183,10 +183,10 @@ line; $$`
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -199,8 +199,8 @@ line; $$`
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -269,10 +269,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -285,8 +285,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -340,10 +340,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -356,8 +356,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -432,10 +432,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -448,8 +448,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -511,10 +511,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -527,8 +527,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -573,10 +573,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -589,8 +589,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
@@ -650,10 +650,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -666,8 +666,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     IF before_key <=> after_key THEN
         INSERT INTO `out``box % \'`.`events`
@@ -729,10 +729,10 @@ capture: BEGIN
 
     -- Who and why, as the session says: a JSON object of at most 4096 characters,
     -- or nothing. Whatever is there, it must not make the write fail.
-    -- As bytes: MySQL reads it with the type that it first had in this session.
-    IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
-        BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+    -- MySQL may read a session variable with the type of an earlier value.
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET session_context = NULL;
+        IF CAST(@evtrig_context AS BINARY) IS NOT NULL THEN
             IF CHARSET(@evtrig_context) <> 'binary'
                 AND CHAR_LENGTH(@evtrig_context) <= 4096
             THEN
@@ -745,8 +745,8 @@ capture: BEGIN
                 SET session_context = NULL;
             END IF;
             SET session_context = CAST(CAST(session_context AS JSON) AS CHAR);
-        END;
-    END IF;
+        END IF;
+    END;
 
     INSERT INTO `out``box % \'`.`events`
     SET
