@@ -308,6 +308,7 @@ CASES = (
             "INSERT INTO t VALUES (1, 2)",
             "DROP FUNCTION f",
             "INSERT INTO t VALUES (2, 2)",
+            "2: INSERT INTO t VALUES (3, 2)",
         ),
     ),
     Case(

@@ -174,6 +174,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -219,7 +220,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
@@ -337,6 +342,7 @@ capture: BEGIN
     DECLARE before_excluded, after_excluded LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -382,7 +388,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
@@ -621,6 +631,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -666,7 +677,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
@@ -780,6 +795,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -821,7 +837,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
@@ -903,6 +923,7 @@ capture: BEGIN
     DECLARE before_redacted, after_redacted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -944,7 +965,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN
@@ -1089,6 +1114,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -1130,7 +1156,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- @@last_gtid is that of the session's last transaction, so it stays the same
         -- during this one. Without the binary log it says nothing.
         IF @@SESSION.sql_log_bin AND @@GLOBAL.log_bin THEN

@@ -155,6 +155,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -192,7 +193,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
@@ -318,6 +323,7 @@ capture: BEGIN
     DECLARE before_excluded, after_excluded LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -355,7 +361,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
@@ -572,6 +582,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
     DECLARE salt CHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
@@ -609,7 +620,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
@@ -731,6 +746,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -764,7 +780,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
@@ -850,6 +870,7 @@ capture: BEGIN
     DECLARE before_redacted, after_redacted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -883,7 +904,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
@@ -1014,6 +1039,7 @@ capture: BEGIN
     -- Managed by evtrig: change the spec and run evtrig install, not this trigger.
     DECLARE session_context LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE transaction_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE is_off BOOLEAN DEFAULT FALSE;
 
     -- The next generation of this trigger, if there is one, has recorded the change and
     -- left a mark, which is good for this statement only.
@@ -1047,7 +1073,11 @@ capture: BEGIN
     -- transactions says so, or for each statement where the server cannot tell
     -- transactions apart. It is looked for every time, because ROLLBACK TO SAVEPOINT
     -- takes it along.
-    IF CAST(@evtrig_off AS BINARY) = 'nightly-import' THEN
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION SET is_off = FALSE;
+        SET is_off = CAST(@evtrig_off AS BINARY) = 'nightly-import';
+    END;
+    IF is_off THEN
         -- The time sets a restarted server's transactions apart. NULL while the server
         -- does not watch transactions.
         SET transaction_id = (
