@@ -17,7 +17,7 @@ from .emit import Emit
 from .foreign_key import Management, foreign_keys, management
 from .install import cascades_of, server_of, tables_of
 from .installed import inspect
-from .plan import Plan, plan
+from .plan import Plan, Step, plan
 from .preflight import preexisting_problems
 from .scratch import dry_run
 from .spec import Spec
@@ -143,16 +143,17 @@ def unfit(spec: Spec, problem: str, mend: str) -> Finding:
 
 
 def drift(wanted: Plan, spec: Spec) -> Iterator[Finding]:
-    """What `evtrig install` would do, one finding for each object."""
+    """What `evtrig install` would do, one finding for each table."""
+    steps: dict[str, list[Step]] = {}
     for step in wanted.steps:
-        if step.kind == "drop":
-            # Of a trigger that is replaced, the step that creates says enough.
-            if any(other.kind == "trigger" for other in wanted.steps):
-                continue
+        steps.setdefault(step.source or spec.outbox, []).append(step)
+    for source, todo in steps.items():
+        # A trigger that is replaced is created before the old one is dropped.
+        more = f", and {len(todo) - 1} steps more" if len(todo) > 1 else ""
         yield Finding(
-            "error" if step.kind != "drop" else "warning",
-            step.source or spec.outbox,
-            f"not as the spec says: install would {step.title}",
+            "warning" if all(step.kind == "drop" for step in todo) else "error",
+            source,
+            f"not as the spec says: install would {todo[0].title}{more}",
             "Changes are not recorded as the spec says, or not at all.",
             "evtrig install",
         )

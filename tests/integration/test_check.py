@@ -79,13 +79,16 @@ def test_a_missing_trigger_is_found_and_install_mends_it(
     assert faults(server, spec) == []
 
 
-def test_a_database_without_anything_is_one_error_for_each_thing_that_is_missing(
+def test_a_database_without_anything_is_an_error_for_the_outbox_and_each_table(
     server: ThrowawayServer, schema: str, outbox: str, connect: Connect
 ) -> None:
     run(connect, "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
     findings = faults(server, spec_of(schema, outbox, {"t": {}}))
     assert {finding.severity for finding in findings} == {"error"}
-    assert len([f for f in findings if "create trigger" in f.problem]) == 3
+    assert [finding.object for finding in findings] == [outbox, f"{schema}.t"]
+    assert "create schema" in findings[0].problem
+    assert "create trigger" in findings[1].problem
+    assert "2 steps more" in findings[1].problem
 
 
 def test_a_dropped_column_is_an_error_because_writes_fail(
