@@ -35,7 +35,7 @@ from evtrig.triggers.render import render_events, render_polling_state
 # A relay with a lease of argv[4] seconds, taking over if there is an argv[5].
 RELAY = """
 import signal, sys, threading
-from evtrig.cli import log_to_stderr
+from evtrig.commands.log import log_to_stderr
 from evtrig.database.dsn import Dsn
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.relay import Options, Relay

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evtrig import __version__
-from evtrig.cli import Facts, main
+from evtrig.cli import main
+from evtrig.commands.log import Facts
 
 COMMANDS = sorted(main.commands)
 

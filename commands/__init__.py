@@ -1,0 +1,1 @@
+"""The commands of `evtrig`, one a module: options in, results out."""

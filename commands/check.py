@@ -1,0 +1,56 @@
+"""`evtrig check`: what is not captured as the spec says, and what cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import dsn_option, json_option, load_spec, option, spec_option
+
+if TYPE_CHECKING:
+    from ..database.dsn import Dsn
+
+__all__ = ["check"]
+
+
+@click.command()
+@spec_option
+@dsn_option()
+@option(
+    "--dry-run-rows",
+    "rows",
+    type=click.IntRange(min=1, max=1_000_000),
+    metavar="N",
+    help="Also try every expression of the spec on N rows of each table, on a copy.",
+)
+@json_option
+def check(path: str, dsn: Dsn, rows: int | None, as_json: bool) -> None:
+    """Look for what is not captured as the spec says, and for what cannot be.
+
+    Changes nothing; with --dry-run-rows it makes copies of the tables in a schema of
+    its own and drops them again. Exits with 3 if there is something to mend; notices
+    do not count.
+    """
+    from ..database.connection import Connection
+    from ..triggers.check import check, check_expressions, summary
+
+    spec = load_spec(path)
+    with Connection(dsn) as connection:
+        findings = check(connection, spec)
+        if rows is not None:
+            findings = (*check_expressions(connection, spec, rows), *findings)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(f) for f in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.severity}: {finding.object}: {finding.problem}")
+            if finding.consequence:
+                click.echo(f"    {finding.consequence}")
+            click.echo(f"  → {finding.mend}")
+        click.echo(summary(findings))
+    if any(finding.is_fault for finding in findings):
+        sys.exit(3)

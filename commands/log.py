@@ -1,0 +1,27 @@
+"""The log of a command, on stderr."""
+
+from __future__ import annotations
+
+import logging
+
+__all__ = ["Facts", "log_to_stderr"]
+
+
+class Facts(logging.Formatter):
+    """A constant message, then the facts of its ``extra`` as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        plain = vars(logging.makeLogRecord({}))
+        facts = {k: v for k, v in vars(record).items() if k not in plain}
+        facts.pop("message", None)
+        facts.pop("asctime", None)
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.getMessage()}"
+        return " ".join([line, *(f"{name}={value}" for name, value in facts.items())])
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(Facts())
+    logger = logging.getLogger("evtrig")
+    logger.addHandler(handler)
+    logger.setLevel(level)

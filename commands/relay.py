@@ -1,0 +1,140 @@
+"""`evtrig relay`: publishes the outbox.
+
+Imports neither jinja2 nor yaml, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import EvtrigError, UsageError
+from .log import log_to_stderr
+from .options import dsn_option, option
+
+if TYPE_CHECKING:
+    from ..database.dsn import Dsn
+
+__all__ = ["relay"]
+
+
+@click.command()
+@dsn_option()
+@option(
+    "--sink",
+    "uri",
+    envvar="EVTRIG_SINK",
+    required=True,
+    metavar="URI",
+    help="Where to: stdout:, file:PATH, sqs:QUEUE_URL.",
+)
+@option(
+    "--outbox",
+    envvar="EVTRIG_OUTBOX",
+    default="evtrig",
+    show_default=True,
+    metavar="SCHEMA",
+    help="Schema of the events table.",
+)
+@option("--once", is_flag=True, help="Publish one batch and stop.")
+@option("--drain", is_flag=True, help="Stop when the outbox is empty.")
+@option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="EVTRIG_MAX_SECONDS",
+    help="Stop after this time.",
+)
+@option(
+    "--take-over",
+    is_flag=True,
+    help="Take over from the relay that publishes now, instead of waiting.",
+)
+def relay(
+    dsn: Dsn,
+    uri: str,
+    outbox: str,
+    once: bool,
+    drain: bool,
+    max_seconds: float | None,
+    take_over: bool,
+) -> None:
+    """Publish the events in order, and delete what was acknowledged.
+
+    Runs until it is stopped; SIGTERM lets it finish what is in flight. While another
+    relay publishes, it waits.
+    """
+    from ..relay.lease import TTL
+    from ..relay.outbox import Outbox
+    from ..relay.relay import Relay
+    from ..relay.sinks import open_sink
+    from ..relay.term import Options
+
+    if once and drain:
+        raise UsageError(
+            "--once and --drain exclude each other",
+            hint="--once is one batch, --drain is until the outbox is empty.",
+        )
+    log_to_stderr()
+    options = Options(
+        once=once, drain=drain, max_seconds=max_seconds, take_over=take_over
+    )
+    with contextlib.closing(open_sink(uri)) as sink, stopped_by_signals() as stop:
+        relay = Relay(
+            connect=lambda: Outbox.connect(dsn, outbox, ttl=TTL),
+            sink=sink,
+            options=options,
+            stop=stop,
+        )
+        begun = time.monotonic()
+        summary = relay.run()
+        seconds = time.monotonic() - begun
+    click.echo(
+        f"evtrig: {summary.published} events published in {seconds:.1f} s", err=True
+    )
+    if stop.is_set():
+        return
+    if not summary.held and (once or drain):
+        raise EvtrigError(
+            "the lease could not be had in time",
+            hint="Another relay holds it: stop that one, or take over from it with"
+            " --take-over.",
+        )
+    if once and summary.left:
+        raise EvtrigError(
+            f"{summary.left} events of the batch were not acknowledged:"
+            f" {summary.last_reason}",
+            hint="They stay in the outbox and are sent again.",
+        )
+    if drain and summary.left:
+        why = f": {summary.last_reason}" if summary.last_reason else ""
+        raise EvtrigError(
+            f"the outbox is not empty, {summary.left} events or more are left{why}",
+            hint="They stay until a relay publishes them."
+            + (" The sink refuses the oldest of each key." * summary.is_stuck),
+        )
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets; a second one kills."""
+    stop = threading.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def set_stop(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in signals:
+        signal.signal(number, set_stop)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
