@@ -17,11 +17,12 @@ from .emit import Emit
 from .foreign_key import Management, foreign_keys, management
 from .install import cascades_of, server_of, tables_of
 from .installed import inspect
-from .plan import Plan, Step, plan
+from .plan import Plan, plan
 from .preflight import preexisting_problems
 from .scratch import dry_run
 from .spec import Spec
 from .sql import qualified
+from .step import Step
 from .table import Table
 
 __all__ = ["Finding", "check", "check_expressions"]

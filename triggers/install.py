@@ -21,11 +21,12 @@ from .foreign_key import (
     stamped_columns,
 )
 from .installed import inspect
-from .plan import Plan, Step, plan
+from .plan import Plan, plan
 from .preflight import preflight
 from .render import SESSION
 from .scratch import to_try, try_expressions
 from .spec import Spec
+from .step import Step
 from .table import Table, introspect
 
 __all__ = ["apply", "cascades_of", "prepare", "server_of", "tables_of"]

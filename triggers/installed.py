@@ -12,6 +12,7 @@ from .account import Account
 from .capture import Capture
 from .emit import PROCEDURE
 from .privilege import Privileges, privileges_of
+from .seal import is_broken
 from .sql import literal, qualified
 from .trigger import CASCADE, TriggerName
 
@@ -58,6 +59,11 @@ class InstalledTrigger:
     def previous_token(self) -> str | None:
         """What it tells the generation before; None if it was the first."""
         return self._find(rf"SET @{self.name} = CONCAT\('(\w+)'")
+
+    @property
+    def is_edited(self) -> bool | None:
+        """Whether its body is not as evtrig has written it; None if that is unknown."""
+        return None if self.is_cascade else is_broken(self.token, self.body)
 
     @property
     def is_cascade(self) -> bool:

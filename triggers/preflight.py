@@ -11,7 +11,8 @@ from .capture import Capture, Problem
 from .cascade import Cascade
 from .emit import Emit
 from .installed import Installed
-from .plan import OUTBOX_TABLES, Plan, further_reads
+from .outbox import OUTBOX_TABLES
+from .plan import Plan, further_reads
 from .privilege import Privileges, own_privileges
 from .scratch import lacking, to_try
 from .sql import account, ident, qualified

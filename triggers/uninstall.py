@@ -9,9 +9,11 @@ from ..database.connection import Connection
 from ..errors import PreflightError
 from .install import apply
 from .installed import inspect
-from .plan import Step, outbox_removal, removal
+from .outbox import outbox_removal
+from .plan import Plan, removal
 from .privilege import own_privileges
 from .sql import ident, qualified
+from .step import Step
 
 __all__ = ["Removal", "uninstall"]
 
@@ -53,7 +55,7 @@ def uninstall(
         waiting = int(connection.value(f"SELECT COUNT(*) FROM {events}"))
     drop = installed.has_outbox and not waiting and not keep_outbox
     if drop:
-        rest = outbox_removal(installed, outbox)
+        rest = Plan(outbox_removal(installed, outbox))
         apply(connection, rest, command="uninstall", on_step=on_step)
     return Removal(len(installed.triggers), waiting, drop)
 

@@ -17,18 +17,12 @@ from evtrig.triggers.capture import Capture
 from evtrig.triggers.document import Place
 from evtrig.triggers.emit import Emit
 from evtrig.triggers.installed import Installed, InstalledProcedure, InstalledTrigger
-from evtrig.triggers.plan import (
-    OUTBOX_TABLES,
-    Plan,
-    Step,
-    further_reads,
-    outbox_removal,
-    plan,
-    removal,
-)
+from evtrig.triggers.outbox import OUTBOX_TABLES, outbox_removal
+from evtrig.triggers.plan import Plan, further_reads, plan, removal
 from evtrig.triggers.privilege import Privileges
 from evtrig.triggers.redaction import Redaction
 from evtrig.triggers.render import render_emit
+from evtrig.triggers.step import Step
 from evtrig.triggers.table import Column
 from evtrig.triggers.trigger import OPERATIONS, TriggerName
 
@@ -221,6 +215,59 @@ def test_an_outdated_trigger_is_preceded_by_its_next_generation_then_dropped() -
     assert database.plan(capture(columns=COLUMNS[:2])).steps == ()
 
 
+def test_a_plan_says_of_everything_how_it_is() -> None:
+    database = Database()
+    items = database.plan(capture()).items
+    assert {item.state for item in items} == {"missing"}
+    triggers = [item.name for item in items if item.kind == "trigger"]
+    assert triggers == [f"trigger after {o} on shop.orders" for o in OPERATIONS]
+    database.apply(database.plan(capture()).steps)
+    items = database.plan(capture()).items
+    assert {item.state for item in items} == {"installed"}
+    items = database.plan(capture(operations=("insert", "update"))).items
+    (orphan,) = [item for item in items if item.state != "installed"]
+    assert (orphan.state, orphan.name) == (
+        "orphaned",
+        "trigger after delete on shop.orders",
+    )
+
+
+def test_a_difference_shows_the_lines_that_the_spec_changes_and_no_others() -> None:
+    database = Database()
+    database.apply(database.plan(capture()).steps)
+    items = database.plan(capture(columns=COLUMNS[:2])).items
+    inserted = next(item for item in items if "after insert" in item.name)
+    assert inserted.state == "outdated"
+    assert inserted.reasons == ("the spec has changed, or evtrig",)
+    changed = [line for line in inserted.difference if line[0] in "+-"]
+    assert len(changed) == 1
+    assert "NEW.`n`" in changed[0]
+
+
+def test_a_trigger_that_was_edited_is_told_from_one_that_is_outdated() -> None:
+    database = Database()
+    database.apply(database.plan(capture()).steps)
+    first, *others = database.installed.triggers
+    body = first.body.replace("'orders.insert'", "'orders.added'")
+    edited = replace(first, body=body)
+    database.installed = replace(database.installed, triggers=(edited, *others))
+    (item,) = [i for i in database.plan(capture()).items if i.state != "installed"]
+    assert item.reasons == ("its body was changed by hand",)
+    assert any(line.startswith("-") and "added" in line for line in item.difference)
+
+
+def test_the_id_of_a_plan_is_that_of_what_it_does() -> None:
+    database = Database()
+    first = database.plan(capture())
+    # Other tokens, the same steps.
+    assert database.plan(capture()).id == first.id != ""
+    assert database.plan(capture(columns=COLUMNS[:2])).id != first.id
+    database.apply(first.steps[:-1])
+    assert database.plan(capture()).id not in (first.id, "")
+    database.apply(first.steps[-1:])
+    assert database.plan(capture()).id == ""
+
+
 def test_only_the_operation_that_differs_is_replaced() -> None:
     database = Database()
     database.apply(database.plan(capture()).steps)
@@ -276,6 +323,22 @@ def test_a_table_that_is_not_in_the_spec_is_noticed_and_stays() -> None:
     assert made.steps == ()
     (notice,) = made.notices
     assert "shop.people" in notice
+
+
+def test_triggers_of_a_table_that_is_not_in_the_spec_are_dropped_if_asked_for() -> None:
+    database = Database()
+    database.apply(database.plan(capture(), capture("people")).steps)
+    arguments = {"outbox": "evtrig", "definer": DEFINER}
+    there = database.installed
+    (orders, people) = capture(), capture("people")
+    pruned = plan([orders], there, MYSQL, prune=True, **arguments)
+    assert [step.kind for step in pruned.steps] == ["drop"] * 3
+    assert {step.source for step in pruned.steps} == {people.source}
+    assert pruned.notices == ()
+    kept = plan(
+        [orders], there, MYSQL, prune=True, besides={people.source}, **arguments
+    )
+    assert kept.steps == kept.notices == ()
 
 
 def test_the_same_table_in_another_schema_is_another_table() -> None:
@@ -392,19 +455,19 @@ def test_removing_drops_every_trigger_the_oldest_generation_first() -> None:
 
 def test_removing_from_an_empty_database_is_nothing() -> None:
     assert removal(Installed(), "evtrig").steps == ()
-    assert outbox_removal(Installed(), "evtrig").steps == ()
+    assert outbox_removal(Installed(), "evtrig") == ()
 
 
 def test_a_schema_with_other_tables_in_it_stays() -> None:
     tables = {**OUTBOX_TABLES, "letters": frozenset({"id"})}
     there = Installed(has_outbox=True, outbox_tables=tables)
-    titles = [step.title for step in outbox_removal(there, "evtrig").steps]
+    titles = [step.title for step in outbox_removal(there, "evtrig")]
     assert titles == [
         "drop table evtrig.events",
         "drop table evtrig.event_polling_state",
     ]
     empty = replace(there, outbox_tables=OUTBOX_TABLES)
-    assert outbox_removal(empty, "evtrig").steps[-1].title == "drop schema evtrig"
+    assert outbox_removal(empty, "evtrig")[-1].title == "drop schema evtrig"
 
 
 # Salts, the procedure, and what triggers read besides their table
@@ -573,7 +636,7 @@ def test_removing_drops_the_procedure_unless_it_is_to_be_kept() -> None:
 def test_the_salts_go_with_the_outbox() -> None:
     tables = {**OUTBOX_TABLES, "salts": frozenset({"name", "value"})}
     there = Installed(has_outbox=True, outbox_tables=tables)
-    titles = [step.title for step in outbox_removal(there, "evtrig").steps]
+    titles = [step.title for step in outbox_removal(there, "evtrig")]
     assert titles[-2:] == ["drop table evtrig.salts", "drop schema evtrig"]
 
 
