@@ -14,6 +14,7 @@ from .commands.demo import demo
 from .commands.generate import generate
 from .commands.init import init
 from .commands.install import install
+from .commands.plan import plan
 from .commands.relay import relay
 from .commands.uninstall import uninstall
 from .errors import EvtrigError
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for command in (check, demo, generate, init, install, relay, uninstall):
+for command in (check, demo, generate, init, install, plan, relay, uninstall):
     main.add_command(command)

@@ -1,10 +1,17 @@
-"""The log of a command, on stderr."""
+"""What a command says besides its results, on stderr."""
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ["Facts", "log_to_stderr"]
+import click
+
+__all__ = ["Facts", "log_to_stderr", "say"]
+
+
+def say(what: str) -> None:
+    """One line for whoever watches."""
+    click.echo(f"evtrig: {what}", err=True)
 
 
 class Facts(logging.Formatter):

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import EvtrigError
-from .options import dsn_option, load_spec, option, spec_option
+from .log import say
+from .options import (
+    confirm,
+    dsn_option,
+    load_spec,
+    lock_timeout_option,
+    option,
+    spec_option,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
@@ -19,32 +27,35 @@ __all__ = ["uninstall"]
 @spec_option
 @dsn_option()
 @option("--keep-outbox", is_flag=True, help="Drop the triggers only.")
-@option("--yes", is_flag=True, help="Do not ask.")
-def uninstall(path: str, dsn: Dsn, keep_outbox: bool, yes: bool) -> None:
+@lock_timeout_option
+@yes_option
+def uninstall(
+    path: str, dsn: Dsn, keep_outbox: bool, lock_timeout: float, yes: bool
+) -> None:
     """Drop the triggers, then the outbox if it is empty.
 
     Events that are not published yet keep the outbox: drain it with evtrig relay
     --drain and run this again. The definer's account stays.
     """
     from ..database.connection import Connection
+    from ..triggers.install import Patience
+    from ..triggers.mutex import sole_installer
     from ..triggers.uninstall import uninstall
 
     spec = load_spec(path)
-    with Connection(dsn) as connection:
+    with (
+        Connection(dsn) as connection,
+        sole_installer(connection, spec.outbox, on_wait=say),
+    ):
         if not yes:
-            question = f"Stop capturing into {spec.outbox} at {dsn}?"
-            try:
-                click.confirm(question, abort=True, err=True)
-            except click.Abort:
-                raise EvtrigError(
-                    "nothing was changed", hint="Answer y, or give --yes."
-                ) from None
+            confirm(f"Stop capturing into {spec.outbox} at {dsn}?")
         removal = uninstall(
             connection,
             outbox=spec.outbox,
             schemas=sorted({table.schema for table in spec.tables}),
             keep_outbox=keep_outbox,
             on_step=lambda step: click.echo(step.title),
+            patience=Patience(lock_timeout, on_wait=say),
         )
     click.echo(f"{removal.triggers} triggers dropped")
     if removal.waiting:

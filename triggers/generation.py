@@ -186,7 +186,8 @@ def drop(trigger: InstalledTrigger) -> Step:
         "drop",
         f"drop trigger {trigger.schema}.{trigger.name}",
         _drop_sql(trigger.schema, trigger.name),
-        trigger.source,
+        source=trigger.source,
+        table=(trigger.schema, trigger.table),
     )
 
 
@@ -281,7 +282,15 @@ def _create(
     undo = None if previous else _drop_sql(capture.schema, name)
     title = f"create trigger {capture.schema}.{name} after {name.operation}"
     title += f" on {capture.table}"
-    return Step("trigger", title, rendered(token), capture.source, undo, token)
+    return Step(
+        "trigger",
+        title,
+        rendered(token),
+        source=capture.source,
+        undo=undo,
+        table=(capture.schema, capture.table),
+        token=token,
+    )
 
 
 def _create_cascade(
@@ -290,7 +299,14 @@ def _create_cascade(
     title = f"create trigger {cascade.schema}.{name} before delete on {cascade.table}"
     trigger = render_cascade(cascade, name, server)
     undo = _drop_sql(cascade.schema, name) if is_first else None
-    return Step("trigger", title, trigger, cascade.source, undo)
+    return Step(
+        "trigger",
+        title,
+        trigger,
+        source=cascade.source,
+        undo=undo,
+        table=(cascade.schema, cascade.table),
+    )
 
 
 def _drop_sql(schema: str, name: TriggerName) -> Sql:

@@ -7,10 +7,10 @@ table_spec.py has those of a table.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import SpecError, UsageError
+from ..errors import SpecError, UsageError, nearest
 from . import document
 from .account import USER_LENGTH, Account
 from .document import Node, Place, Scalar, shown
@@ -59,6 +59,33 @@ class Spec:
     db_user: bool = False
     #: Whether there is a procedure by which the application emits events.
     emit: bool = False
+
+    def only(self, names: Sequence[str]) -> Spec:
+        """The spec with these tables alone, ``table`` or ``schema.table`` each.
+
+        Raises UsageError for one that it does not have, and where the cascades of one
+        cannot be told from those of another.
+        """
+        known = {t.name: t.source for t in self.tables}
+        known |= {t.source: t.source for t in self.tables}
+        for wanted in names:
+            if wanted not in known:
+                near = nearest(wanted, known)
+                raise UsageError(
+                    f"{self.path} has no table {shown(wanted)}",
+                    hint=f"Did you mean {near}?" if near else "Look under `tables:`.",
+                )
+        chosen = {known[wanted] for wanted in names}
+        # The trigger of a parent is there for all tables below it.
+        cascading = {t.source for t in self.tables if t.cascades == "capture"}
+        if chosen & cascading and cascading - chosen:
+            raise UsageError(
+                f"{min(chosen & cascading)} has `cascades: capture`, and shares the"
+                " triggers of parent tables with"
+                f" {', '.join(sorted(cascading - chosen))}",
+                hint="Name them too.",
+            )
+        return replace(self, tables=tuple(t for t in self.tables if t.source in chosen))
 
 
 def load(path: str | Path) -> Spec:

@@ -29,6 +29,8 @@ class Step:
     source: str | None = None
     #: Takes the step back if a later step of the same table fails.
     undo: Sql | None = None
+    #: Schema and name of the table whose transactions it waits for.
+    table: tuple[str, str] | None = None
     #: What is drawn anew each time a plan is made, and stands in ``sql``.
     token: str = ""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..database.connection import Connection
 from ..errors import PreflightError
-from .install import apply
+from .install import Patience, apply
 from .installed import inspect
 from .outbox import outbox_removal
 from .plan import Plan, removal
@@ -35,6 +35,7 @@ def uninstall(
     schemas: Sequence[str] = (),
     keep_outbox: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
+    patience: Patience | None = None,
 ) -> Removal:
     """Drop every trigger that writes to this outbox, then the outbox if it is empty.
 
@@ -48,7 +49,7 @@ def uninstall(
     installed = inspect(connection, (), outbox=outbox, definer=None)
     # A procedure that is left would write into an outbox that is counted as empty.
     end = removal(installed, outbox, keep_emit=keep_outbox)
-    apply(connection, end, command="uninstall", on_step=on_step)
+    apply(connection, end, command="uninstall", on_step=on_step, patience=patience)
     waiting = 0
     if "events" in installed.outbox_tables:
         events = qualified(outbox, "events")
@@ -56,7 +57,7 @@ def uninstall(
     drop = installed.has_outbox and not waiting and not keep_outbox
     if drop:
         rest = Plan(outbox_removal(installed, outbox))
-        apply(connection, rest, command="uninstall", on_step=on_step)
+        apply(connection, rest, command="uninstall", on_step=on_step, patience=patience)
     return Removal(len(installed.triggers), waiting, drop)
 
 

@@ -92,7 +92,7 @@ class User:
 
     def install(self) -> None:
         self.init()
-        self.run("install")
+        self.run("install", "--yes")
 
     def write(self, *ids: int) -> None:
         for n in ids:
@@ -153,11 +153,11 @@ def test_from_a_database_to_events_and_back(user: User) -> None:
     user.spec.unlink()
     user.init()
     assert "AFTER UPDATE ON" in user.run("generate").stdout
-    installed = user.run("install")
+    installed = user.run("install", "--yes")
     assert installed.stdout.splitlines()[-1].endswith(
         f"2 tables captured into {user.outbox}.events"
     )
-    assert user.run("install").stdout.startswith("nothing to change: 2 tables")
+    assert user.run("install", "--yes").stdout.startswith("nothing to change: 2 tables")
 
     user.execute("INSERT INTO orders VALUES (7, 'new')")
     user.execute("START TRANSACTION")
@@ -207,7 +207,7 @@ def test_the_default_definer_is_made_and_said_to_stay(user: User) -> None:
     text = user.spec.read_text().replace("current_user ", f"{name} ", 1)
     user.spec.write_text(text)
     try:
-        assert f"create account {name}" in user.run("install").stdout
+        assert f"create account {name}" in user.run("install", "--yes").stdout
         user.write(1)
         user.run("relay", "--drain", "--sink", "file:events.ndjson")
         assert f"{name} stays" in user.run("uninstall", "--yes").stderr
@@ -278,7 +278,7 @@ def test_what_generate_prints_can_be_applied_with_the_client(user: User) -> None
         timeout=60,
     )
     assert ended.returncode == 0, ended.stderr
-    assert user.run("install").stdout.startswith("nothing to change")
+    assert user.run("install", "--yes").stdout.startswith("nothing to change")
     user.write(1)
     assert user.waiting() == 1
 

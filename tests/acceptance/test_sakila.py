@@ -47,7 +47,7 @@ def test_sakila_arrives_as_it_was_committed(
     with definer(admin, schema) as account:
         evtrig.run("init")
         configure(tmp_path / "evtrig.yml", outbox=outbox, definer=account)
-        evtrig.run("install")
+        evtrig.run("install", "--yes")
         before = sakila.contents(admin, shop)
 
         with evtrig.relay(outbox) as relay:

@@ -191,7 +191,9 @@ def shop(
     spec = tmp_path / "evtrig.yml"
     spec.write_text(SPEC.format(schema=schema, outbox=outbox), encoding="utf-8")
     dsn = server.dsn_of(schema)
-    install = CliRunner().invoke(main, ["install", "-s", str(spec), "--dsn", dsn])
+    install = CliRunner().invoke(
+        main, ["install", "--yes", "-s", str(spec), "--dsn", dsn]
+    )
     assert install.exit_code == 0, install.output
     path = tmp_path / "journal"
     with Journal(path) as journal:

@@ -16,11 +16,11 @@ from evtrig.database.dsn import Dsn
 from evtrig.database.server import Server
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import EvtrigError, PreflightError, UsageError
-from evtrig.triggers import install
 from evtrig.triggers.capture import resolve
-from evtrig.triggers.install import apply, prepare
+from evtrig.triggers.install import Patience, apply, prepare, tables_of
 from evtrig.triggers.installed import Installed
 from evtrig.triggers.plan import Plan, plan
+from evtrig.triggers.render import SESSION
 from evtrig.triggers.spec import Spec, parse
 from evtrig.triggers.trigger import TriggerName
 from evtrig.triggers.uninstall import Removal, uninstall
@@ -139,13 +139,8 @@ def setting(shop: Shop, name: str, value: str) -> Iterator[None]:
         shop.execute(f"SET GLOBAL {name} = {before}")
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Wait two seconds for a lock in all, not half a minute; how to apply so."""
-    session = (*install.SESSION, "SET SESSION lock_wait_timeout = 1")
-    monkeypatch.setattr(install, "SESSION", session)
-    monkeypatch.setattr(install, "LOCK_TRIES", 2)
-    return {"wait": lambda seconds: None}
+#: Wait one second for a lock in all, not a minute.
+IMPATIENT = Patience(seconds=1)
 
 
 def refused(shop: Shop, spec: Spec | None = None) -> PreflightError:
@@ -260,10 +255,10 @@ def test_what_generate_prints_is_what_install_wants(shop: Shop) -> None:
 
 def generate(shop: Shop, spec: Spec) -> Plan:
     """What `evtrig generate` prints, its tokens the same every time."""
-    for sql in install.SESSION:
+    for sql in SESSION:
         shop.execute(sql)
     server: Server = shop.evtrig.server
-    tables = install.tables_of(shop.evtrig, spec)
+    tables = tables_of(shop.evtrig, spec)
     captures = resolve(spec, tables, server)
     return plan(captures, Installed(), server, outbox=spec.outbox, definer=spec.definer)
 
@@ -382,16 +377,13 @@ def test_unfit_tables_are_all_named_at_once(shop: Shop) -> None:
 # What stops it half way
 
 
-def test_a_table_that_somebody_holds_is_left_whole(
-    shop: Shop, impatient: dict[str, object]
-) -> None:
+def test_a_table_that_somebody_holds_is_left_whole(shop: Shop) -> None:
     holder = shop.connect(autocommit=False).cursor()
     holder.execute("SELECT * FROM b_people")
     with pytest.raises(EvtrigError) as caught:
-        shop.install(**impatient)
+        shop.install(patience=IMPATIENT)
     assert "b_people" in caught.value.message
     assert "evtrig_" in caught.value.message
-    assert "open transaction" in (caught.value.hint or "")
     assert "again" in (caught.value.hint or "")
     assert len(shop.triggers("a_orders")) == 3
     assert shop.triggers("b_people", "c_items") == []
@@ -405,7 +397,7 @@ def test_a_table_that_somebody_holds_is_left_whole(
 
 
 def test_a_table_that_is_held_half_way_is_said_to_be_captured_in_part(
-    shop: Shop, impatient: dict[str, object]
+    shop: Shop,
 ) -> None:
     """What holds up the second trigger holds up taking back the first one."""
     holder = shop.connect(autocommit=False)
@@ -416,7 +408,7 @@ def test_a_table_that_is_held_half_way_is_said_to_be_captured_in_part(
                 cursor.execute("SELECT * FROM b_people")
 
     with pytest.raises(EvtrigError) as caught:
-        shop.install(on_step=hold, **impatient)
+        shop.install(on_step=hold, patience=IMPATIENT)
     assert "b_people is captured in part" in caught.value.message
     holder.rollback()
     shop.install()
@@ -444,9 +436,7 @@ def test_the_triggers_of_a_table_are_taken_back_if_one_fails(shop: Shop) -> None
     assert shop.write("b_people") == ALL
 
 
-def test_a_lock_that_is_let_go_in_time_is_waited_for(
-    shop: Shop, impatient: dict[str, object]
-) -> None:
+def test_a_lock_that_is_let_go_in_time_is_waited_for(shop: Shop) -> None:
     holder = shop.connect(autocommit=False)
     with holder.cursor() as cursor:
         cursor.execute("SELECT * FROM b_people")
@@ -456,14 +446,15 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(
         waited.append(seconds)
         holder.rollback()
 
-    shop.install(wait=wait)
+    said: list[str] = []
+    shop.install(patience=Patience(wait=wait, on_wait=said.append))
     assert len(waited) == 1
+    assert len(said) == 1
+    assert "b_people" in said[0]
     assert len(shop.triggers()) == 9
 
 
-def test_a_replacement_that_fails_keeps_capturing(
-    shop: Shop, impatient: dict[str, object]
-) -> None:
+def test_a_replacement_that_fails_keeps_capturing(shop: Shop) -> None:
     shop.install()
     holder = shop.connect(autocommit=False)
 
@@ -474,7 +465,7 @@ def test_a_replacement_that_fails_keeps_capturing(
 
     changed = shop.spec("a_orders", lines="{exclude: [n]}")
     with pytest.raises(EvtrigError):
-        shop.install(changed, on_step=hold, **impatient)
+        shop.install(changed, on_step=hold, patience=IMPATIENT)
     assert shop.write() == ALL
     holder.rollback()
     assert shop.write() == ALL
@@ -543,16 +534,13 @@ def test_both_generations_of_a_half_done_replacement_are_removed(shop: Shop) -> 
     assert shop.uninstall().triggers == 18
 
 
-def test_an_uninstall_that_is_held_up_loses_nothing(
-    shop: Shop, impatient: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_uninstall_that_is_held_up_loses_nothing(shop: Shop) -> None:
     shop.install()
-    monkeypatch.setattr(install, "LOCK_TRIES", 1)
     holder = shop.connect(autocommit=False)
     with holder.cursor() as cursor:
         cursor.execute("INSERT INTO c_items VALUES (7, 'held', 7)")
     with pytest.raises(EvtrigError) as caught:
-        shop.uninstall()
+        shop.uninstall(patience=IMPATIENT)
     # Not "evtrig install": whoever follows that would get the triggers back.
     assert "uninstall" in (caught.value.hint or "")
     holder.commit()

@@ -246,7 +246,7 @@ def test_a_killed_install_loses_nothing_and_is_completed_by_the_next(
 
 def kill_after(steps: int, dsn: str, spec: Path) -> None:
     """Start `evtrig install` and kill it when it has said so many steps."""
-    command = (Path(sys.executable).with_name("evtrig"), "install", "-s", spec)
+    command = (Path(sys.executable).with_name("evtrig"), "install", "--yes", "-s", spec)
     environment = {"PATH": os.environ["PATH"], "EVTRIG_DSN": dsn}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True
