@@ -39,7 +39,7 @@ def outbox_parts(
     parts = [
         _part(
             "schema",
-            outbox,
+            f"schema {outbox}",
             installed.has_outbox,
             f"create schema {outbox}",
             Sql(create),
@@ -53,7 +53,7 @@ def outbox_parts(
         ),
         _part(
             "row",
-            f"{outbox}.event_polling_state {RELAY}",
+            f"row {RELAY} of {outbox}.event_polling_state",
             installed.has_relay,
             f"add the relay to {outbox}.event_polling_state",
             Sql(f"INSERT IGNORE INTO {state} (`name`) VALUES ({literal(RELAY)})"),
@@ -67,7 +67,7 @@ def outbox_parts(
         parts.append(
             _part(
                 "row",
-                f"{outbox}.salts {SALT}",
+                f"row {SALT} of {outbox}.salts",
                 installed.has_salt,
                 f"draw the salt of {outbox}.salts",
                 Sql(salt),
@@ -99,7 +99,7 @@ def _table(
 ) -> tuple[Item, Step | None]:
     is_there = name in installed.outbox_tables
     title = f"create table {outbox}.{name}"
-    return _part("table", f"{outbox}.{name}", is_there, title, create)
+    return _part("table", f"table {outbox}.{name}", is_there, title, create)
 
 
 def _part(
