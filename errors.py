@@ -7,6 +7,7 @@
     │   └── SpecError          exit code 2   a spec that cannot be understood
     ├── DatabaseError          exit code 1   the server refused a statement
     │   └── ConnectionLost     exit code 1   … or went away: reconnecting may help
+    ├── CredentialsError       exit code 1   no user and password could be had
     ├── PreflightError         exit code 1   install would fail: nothing was changed
     ├── SinkError              exit code 1   a sink that cannot be used at all
     └── ServerNotFound         exit code 1   no server to run a demo or a test on
@@ -23,6 +24,7 @@ from collections.abc import Collection
 
 __all__ = [
     "ConnectionLost",
+    "CredentialsError",
     "DatabaseError",
     "EvtrigError",
     "PreflightError",
@@ -88,6 +90,10 @@ class DatabaseError(EvtrigError):
 
 class ConnectionLost(DatabaseError):
     """The connection is gone; a new one may succeed."""
+
+
+class CredentialsError(EvtrigError):
+    """User and password, or a token, could not be had from where they are kept."""
 
 
 class PreflightError(EvtrigError):

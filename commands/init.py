@@ -39,21 +39,30 @@ def init(dsn: Dsn, tables: tuple[str, ...], output: str, force: bool) -> None:
     from ..triggers.draft import choose, draft, reason
     from ..triggers.table import introspect
 
-    if dsn.schema is None:
-        raise UsageError(
-            "the DSN names no schema",
-            hint="Add it: mysql://user:password@host:3306/schema",
-        )
+    if dsn.source is None:
+        schema_of(dsn)
     with Connection(dsn) as connection:
-        found = choose(introspect(connection, [dsn.schema]), tables, dsn.schema)
-        text = draft(found, dsn.schema, connection.server)
+        # A secret may name it.
+        schema = schema_of(connection.dsn)
+        found = choose(introspect(connection, [schema]), tables, schema)
+        text = draft(found, schema, connection.server)
     if output == "-":
         click.echo(text, nl=False)
         return
     write_new(Path(output), text, force=force)
     commented = sum(bool(reason(table)) for table in found)
     note = f", {commented} of them as a comment: look why" if commented else ""
-    click.echo(f"{output}: {len(found)} tables of {dsn.schema}{note}")
+    click.echo(f"{output}: {len(found)} tables of {schema}{note}")
+
+
+def schema_of(dsn: Dsn) -> str:
+    if dsn.schema is None:
+        raise UsageError(
+            "the DSN names no schema",
+            hint="Add it: mysql://user@host:3306/schema (for a secret ?schema=shop, in"
+            " a defaults file database=shop)",
+        )
+    return dsn.schema
 
 
 def write_new(path: Path, text: str, *, force: bool) -> None:

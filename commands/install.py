@@ -80,7 +80,7 @@ def install(
         if plan.steps and not yes:
             for line in outline(plan):
                 click.echo(line)
-            confirm(f"Carry out {len(plan.steps)} steps at {dsn}?")
+            confirm(f"Carry out {len(plan.steps)} steps at {connection.dsn}?")
             # Somebody may have changed a table while we waited for the answer.
             now = prepare(connection, spec, only=only, prune=prune)
             if now.id != plan.id:

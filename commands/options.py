@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from ..errors import EvtrigError
+from ..database.tls import MODES, Mode
+from ..errors import EvtrigError, UsageError
+from .log import say
 
 if TYPE_CHECKING:
+    from ..database.dsn import Dsn
+
     # Imported by the commands that need it: `relay` starts without jinja2 and yaml.
     from ..triggers.spec import Spec
 
@@ -71,29 +75,99 @@ yes_option = option("--yes", is_flag=True, help="Do not ask.")
 
 
 def dsn_option(*, required: bool = True) -> Callable[[Command], Command]:
-    return option(
+    """--dsn and what completes it, as the one parameter ``dsn`` of a command.
+
+    None if nothing is given and it is not ``required``.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_dsn(
+            *arguments: Any,
+            dsn: str | None,
+            defaults_file: str | None,
+            tls: Mode | None,
+            tls_ca: str | None,
+            **others: Any,
+        ) -> Any:
+            target = read_dsn(dsn, defaults_file, tls, tls_ca, required=required)
+            return command(*arguments, dsn=target, **others)
+
+        for add in reversed(DSN_OPTIONS):
+            add(with_dsn)
+        return cast(Command, with_dsn)
+
+    return decorate
+
+
+DSN_OPTIONS = (
+    option(
         "--dsn",
         envvar="EVTRIG_DSN",
-        required=required,
-        callback=read_dsn,
         metavar="DSN",
-        help="mysql://user:password@host:3306/schema",
-    )
+        help="mysql://user@host:3306/schema, or the ARN of a secret in AWS Secrets"
+        " Manager. A password is best kept in the variable, or in the defaults file.",
+    ),
+    option(
+        "--defaults-file",
+        envvar="EVTRIG_DEFAULTS_FILE",
+        metavar="FILE",
+        help="A MySQL option file, [client] and [evtrig], for what the DSN leaves out.",
+    ),
+    option(
+        "--tls",
+        type=click.Choice(MODES),
+        envvar="EVTRIG_TLS",
+        help="Verify certificate and host name, the certificate only (ca), or only"
+        " encrypt (required).  [default: verify; off on this machine]",
+    ),
+    option(
+        "--tls-ca",
+        envvar="EVTRIG_TLS_CA",
+        metavar="FILE",
+        help="PEM file of the CA to trust instead of the system's; rds for Amazon's"
+        " bundle, where it is on this machine.",
+    ),
+)
 
 
-def read_dsn(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+def read_dsn(
+    text: str | None,
+    path: str | None,
+    tls: Mode | None,
+    tls_ca: str | None,
+    *,
+    required: bool,
+) -> Dsn | None:
     from ..database.dsn import Dsn
+    from ..database.option_file import OptionFile
 
-    if text is None:
-        return None
-    dsn = Dsn.parse(text)
-    source = context.get_parameter_source("dsn")
-    if dsn.password and source is click.core.ParameterSource.COMMANDLINE:
-        click.echo(
-            "evtrig: a password on the command line is visible to every user of this"
-            " machine; EVTRIG_DSN keeps it private",
-            err=True,
+    if text is None and path is None:
+        if not required:
+            return None
+        raise UsageError(
+            "no database is named",
+            hint="Give --dsn mysql://user@host/schema, or --defaults-file FILE; or set"
+            " EVTRIG_DSN or EVTRIG_DEFAULTS_FILE.",
         )
+    file = OptionFile.read(path) if path is not None else None
+    given = {"tls": tls, "ssl_ca": tls_ca}
+    dsn = Dsn.combine(
+        text,
+        defaults=file.fields if file else {},
+        path=path,
+        options={name: value for name, value in given.items() if value},
+    )
+    source = click.get_current_context().get_parameter_source("dsn")
+    # One from the defaults file has a source.
+    is_typed = source is click.core.ParameterSource.COMMANDLINE and dsn.source is None
+    if dsn.password and is_typed:
+        say(
+            "a password on the command line is visible to every user of this"
+            " machine; EVTRIG_DSN or --defaults-file keeps it private"
+        )
+    if file and file.warning:
+        say(file.warning)
     return dsn
 
 

@@ -88,7 +88,9 @@ def plan(
         elif sql and not made.steps:
             say("nothing to change")
         elif sql:
-            click.echo(script(made, connection.server, place=str(dsn)), nl=False)
+            click.echo(
+                script(made, connection.server, place=str(connection.dsn)), nl=False
+            )
         else:
             for line in outline(made):
                 click.echo(line)

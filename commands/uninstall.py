@@ -48,7 +48,7 @@ def uninstall(
         sole_installer(connection, spec.outbox, on_wait=say),
     ):
         if not yes:
-            confirm(f"Stop capturing into {spec.outbox} at {dsn}?")
+            confirm(f"Stop capturing into {spec.outbox} at {connection.dsn}?")
         removal = uninstall(
             connection,
             outbox=spec.outbox,

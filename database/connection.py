@@ -6,7 +6,8 @@ texts differ between versions and languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -14,12 +15,14 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from ..errors import ConnectionLost, DatabaseError
+from .credentials import hint_of, logins
 from .dsn import Dsn
 from .server import Server
 
 __all__ = ["RETRY", "Connection", "Row"]
 
 Row: TypeAlias = tuple[Any, ...]
+Plugins: TypeAlias = "dict[str, Callable[[pymysql.Connection[Any]], Any]]"
 Arguments: TypeAlias = Sequence[object] | Mapping[str, object] | None
 
 # Server error numbers: dev.mysql.com/doc/mysql-errors, mariadb.com/kb
@@ -35,6 +38,10 @@ BINLOG_CREATE_ROUTINE = 1419
 LOCK_WAIT_TIMEOUT = 1205
 READ_ONLY = 1290
 CANNOT_CONNECT = 2003
+TLS_FAILED = 2026
+CLEAR_PASSWORD = 2061
+TLS_REQUIRED = 3159
+PLUGIN_NOT_LOADED = 1524
 AUTHENTICATION_PLUGIN = 2059
 
 #: The same statement may succeed if it is sent again: lock wait time-out,
@@ -49,13 +56,17 @@ LOST = frozenset(
 )
 
 HINTS = {
-    ACCESS_DENIED: "Check the user and the password in the DSN; special characters"
-    " are percent-encoded (@ is %40).",
     DATABASE_ACCESS_DENIED: "Ask for privileges on that schema, or connect as"
     " another account.",
     UNKNOWN_DATABASE: "Check the schema at the end of the DSN.",
     CANNOT_CONNECT: "Check the host and the port in the DSN, that the server runs"
     " and that a firewall lets you through.",
+    TLS_FAILED: "The server has no TLS, or somebody in between hides it; nothing secret"
+    " was sent. Turn it on at the server; --tls off is for networks you trust.",
+    CLEAR_PASSWORD: "Give --tls verify (or ca): then only the right server gets it.",
+    TLS_REQUIRED: "Give --tls verify, with the CA of the server: --tls-ca FILE.",
+    PLUGIN_NOT_LOADED: "Enable IAM authentication at the RDS instance or cluster, or"
+    " load the plugin that the account names.",
     AUTHENTICATION_PLUGIN: "The account uses an authentication plugin that PyMySQL"
     " does not have; give it mysql_native_password or caching_sha2_password.",
     NO_SUCH_TABLE: "Run evtrig install first, with the same outbox: in the spec.",
@@ -70,13 +81,36 @@ HINTS = {
 }
 
 
+#: The server or the network has gone in the middle of the handshake.
+CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+class _Refused:
+    """Stands for an authentication that sends the password as it is, where whoever
+    answers may be anybody. PyMySQL would obey any server that asks for it."""
+
+    def __init__(self, driver: object) -> None:
+        # PyMySQL hands it over.
+        pass
+
+    def authenticate(self, packet: object) -> None:
+        raise pymysql.OperationalError(
+            CLEAR_PASSWORD,
+            "the server asks for the password in clear, and it is not verified",
+        )
+
+
+IN_CLEAR: Plugins = {"mysql_clear_password": _Refused, "dialog": _Refused}
+
+
 class Connection:
     """An autocommit connection in utf8mb4, READ COMMITTED.
 
     ``settings`` are session variables set on connecting; ``found_rows`` makes an
     UPDATE count the rows it matched instead of those it changed. Time-outs are
     seconds. Raises DatabaseError, or ConnectionLost where a new connection may
-    help, from every method.
+    help, from every method; on connecting also CredentialsError, and UsageError for a
+    CA or defaults file that cannot be used.
     """
 
     def __init__(
@@ -88,11 +122,40 @@ class Connection:
         connect_timeout: int = 10,
         read_timeout: float | None = None,
     ) -> None:
-        self.dsn = dsn
         #: What the last statement gave to LAST_INSERT_ID(expression), or 0.
         self.last_insert_id = 0
+        client_flag = CLIENT.FOUND_ROWS if found_rows else 0
+        for login in logins(dsn):
+            #: With what was looked up in it; connecting to it looks it up again.
+            self.dsn = login
+            try:
+                self._driver = self._open(client_flag, connect_timeout, read_timeout)
+                break
+            except DatabaseError as error:
+                if error.number != ACCESS_DENIED:
+                    raise
+                denied = error
+        else:
+            raise denied
         try:
-            self._driver = pymysql.connect(
+            self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            if settings:
+                assignments = ", ".join(f"SESSION {name} = %s" for name in settings)
+                self.execute(f"SET {assignments}", tuple(settings.values()))
+            self.server = Server.parse(self.value("SELECT VERSION()"))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self, client_flag: int, connect_timeout: int, read_timeout: float | None
+    ) -> pymysql.Connection[pymysql.cursors.Cursor]:
+        dsn = self.dsn
+        context = dsn.policy.context()
+        is_safe = dsn.policy.is_verified or dsn.unix_socket is not None
+        plugins: Plugins | None = None if is_safe else IN_CLEAR
+        try:
+            return pymysql.connect(
                 host=dsn.host,
                 port=dsn.port,
                 user=dsn.user,
@@ -103,36 +166,30 @@ class Connection:
                 charset="utf8mb4",
                 collation="utf8mb4_bin",
                 autocommit=True,
-                client_flag=CLIENT.FOUND_ROWS if found_rows else 0,
+                client_flag=client_flag,
                 connect_timeout=connect_timeout,
                 read_timeout=read_timeout,
                 write_timeout=read_timeout,
-                ssl_ca=dsn.ssl_ca,
-                ssl_verify_cert=True if dsn.ssl_ca else None,
-                ssl_verify_identity=True if dsn.ssl_ca else None,
-                ssl_disabled=dsn.is_local and not dsn.ssl_ca,
+                ssl=context,
+                ssl_disabled=context is None,
+                auth_plugin_map=plugins,
                 program_name="evtrig",
             )
         except pymysql.MySQLError as error:
+            cause = getattr(error, "original_exception", None)
+            if isinstance(cause, ssl.SSLError) and not isinstance(cause, CUT_OFF):
+                text, hint = dsn.policy.explain(cause, dsn.host)
+                raise DatabaseError(
+                    f"cannot connect to {dsn}: {text}", number=TLS_FAILED, hint=hint
+                ) from None
             raise self._translate(error, "connect to") from None
         except (OSError, RuntimeError, UnicodeError) as error:
-            # A CA file that cannot be read; a host name no resolver accepts.
-            with_ca = f" with ssl_ca={dsn.ssl_ca}" if dsn.ssl_ca else ""
-            hint = "Check the file and that it holds PEM certificates."
+            # Such as a host name that no resolver accepts.
             raise DatabaseError(
-                f"cannot connect to {dsn}{with_ca}: {error}",
+                f"cannot connect to {dsn}: {error}",
                 number=CANNOT_CONNECT,
-                hint=hint if dsn.ssl_ca else HINTS[CANNOT_CONNECT],
+                hint=HINTS[CANNOT_CONNECT],
             ) from None
-        try:
-            self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            if settings:
-                assignments = ", ".join(f"SESSION {name} = %s" for name in settings)
-                self.execute(f"SET {assignments}", tuple(settings.values()))
-            self.server = Server.parse(self.value("SELECT VERSION()"))
-        except BaseException:
-            self.close()
-            raise
 
     def execute(self, sql: str, arguments: Arguments = None) -> int:
         """Run a statement; the number of affected rows."""
@@ -201,6 +258,6 @@ class Connection:
         return kind(
             f"cannot {doing} {self.dsn}: {text} ({number})",
             number=number,
-            hint=HINTS.get(number),
+            hint=hint_of(self.dsn) if number == ACCESS_DENIED else HINTS.get(number),
             text=text,
         )

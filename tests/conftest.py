@@ -190,8 +190,8 @@ def driver(server: ThrowawayServer, **options: object) -> pymysql.Connection:
         "user": dsn.user,
         "password": dsn.password,
         "unix_socket": dsn.unix_socket,
-        "ssl_ca": dsn.ssl_ca,
-        "ssl_disabled": dsn.is_local and not dsn.ssl_ca,
+        "ssl": dsn.policy.context(),
+        "ssl_disabled": dsn.policy.mode == "off",
         "charset": "utf8mb4",
         "autocommit": True,
     }

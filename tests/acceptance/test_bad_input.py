@@ -65,6 +65,7 @@ def spec(*lines: str, table: str = "orders", head: str = "") -> str:
 
 
 INSTALL = "install"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/none"
 DRAIN = "relay --drain --outbox {outbox} --sink"
 
 #: Answered before anything is connected to; no server is needed.
@@ -104,6 +105,16 @@ USAGE = {
     "generate without a spec": Case("generate", ("no such file",), 2, spec=None),
     # The command line
     "no DSN": Case(INSTALL, ("--dsn", "EVTRIG_DSN"), 2, dsn=""),
+    "no such defaults file": Case(
+        "install --defaults-file {folder}/my.cnf", ("{folder}/my.cnf",), 2, dsn=""
+    ),
+    "unknown TLS mode": Case("install --tls on", ("verify",), 2, dsn="mysql://db"),
+    "IAM over TLS that is not verified": Case(
+        "install --tls required", ("rds-iam",), 2, dsn="mysql://app@db?auth=rds-iam"
+    ),
+    "ARN of something else": Case(
+        INSTALL, ("arn:aws:sqs",), 2, dsn="arn:aws:sqs:eu-west-1:123456789012:orders"
+    ),
     "bad DSN": Case(INSTALL, ("mysql://",), 2, dsn="app:{password}@db/shop"),
     "another DSN": Case(INSTALL, ("mysql://",), 2, dsn="postgres://app:{password}@db"),
     "bad port": Case(INSTALL, ("port",), 2, dsn="mysql://app:{password}@db:none/shop"),
@@ -176,9 +187,26 @@ CASES = {
     "relay, nobody listens": Case(DRAIN + " stdout:", ("127.0.0.1:{free}",), 1,
                                   dsn="mysql://app:{password}@127.0.0.1:{free}/shop"),
     "no such default schema": Case(INSTALL, ("{schema}x", "1049"), 1, dsn="{dsn}x"),
-    "no such CA": Case(INSTALL, ("ca.pem",), 1, dsn="{dsn}?ssl_ca={folder}/ca.pem"),
+    "no such CA": Case(INSTALL, ("ca.pem",), 2, dsn="{dsn}?ssl_ca={folder}/ca.pem"),
     "no such socket": Case(INSTALL, ("/no/socket",), 1,
                            dsn="mysql://app:{password}@/shop?unix_socket=/no/socket"),
+    "no such secret": Case(
+        INSTALL, (SECRET, "ResourceNotFoundException", "Check the ARN"), 1, dsn=SECRET,
+        environment={"AWS_ENDPOINT_URL": "{aws}"},
+    ),
+    "secret, AWS is down": Case(
+        INSTALL, (SECRET, "127.0.0.1:{free}"), 1, dsn=SECRET,
+        environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:{free}"},
+    ),
+    "secret, no AWS credentials": Case(
+        INSTALL, (SECRET, "credentials", "AWS_PROFILE"), 1, dsn=SECRET,
+        environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+    ),
+    "no region": Case(
+        INSTALL, ("region", "AWS_REGION"), 1,
+        dsn="mysql://app@db.example.com/shop?auth=rds-iam",
+        environment={"AWS_REGION": ""},
+    ),
     # init
     "init, no schema in the DSN": Case("init -o {folder}/new.yml", ("schema",), 2,
                                        dsn="{bare}"),
@@ -401,7 +429,7 @@ def run(
             "AWS_REGION": "eu-west-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             **({"EVTRIG_DSN": dsn} if dsn else {}),
-            **case.environment,
+            **{name: text.format(**words) for name, text in case.environment.items()},
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Stand-ins for what cannot be had on a laptop: so far, AWS.
+"""Stand-ins for what cannot be had on a laptop: AWS, a CA, somebody in between.
 
 Tests import them as ``from fakes.aws import FakeAws``. That works in every test
 folder and against an installed wheel too, because ``pythonpath = tests`` in
@@ -7,10 +7,13 @@ in an editable install, and a conftest can hand out fixtures but not names.
 
 In a process of its own: ``python tests/fakes/aws.py --help``.
 
-====================  =====================================================
-``fakes.aws``         ``FakeAws``: the HTTP server and where everything hangs
-``fakes.faults``      what can be made to go wrong, and when
-``fakes.service``     what every service shares: errors, clock, arrival log
-``fakes.sqs``         queues
-====================  =====================================================
+========================  ========================================================
+``fakes.aws``             ``FakeAws``: the HTTP server and where everything hangs
+``fakes.faults``          what can be made to go wrong, and when
+``fakes.service``         what every service shares: errors, clock, arrival log
+``fakes.sqs``             queues
+``fakes.secretsmanager``  GetSecretValue
+``fakes.certificates``    a certificate authority, certificates good and bad
+``fakes.mysql``           an eavesdropper and an impostor in place of a server
+========================  ========================================================
 """

@@ -41,6 +41,7 @@ if __name__ == "__main__" and not __package__:
     __package__ = "fakes"
 
 from .faults import Answer, Delay, Faults, Hang, LoseAcknowledgement, Reset
+from .secretsmanager import SecretsManager
 from .service import Arrival, AwsError, Call, Clock, Log, Request, Response, Service
 from .sqs import Sqs
 
@@ -82,7 +83,8 @@ class FakeAws:
         self.closing = threading.Event()
         self.endpoint_url = ""
         self.sqs = Sqs(self)
-        self._services: tuple[Service, ...] = (self.sqs,)
+        self.secrets = SecretsManager(self)
+        self._services: tuple[Service, ...] = (self.sqs, self.secrets)
         self._port = port
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None

@@ -19,7 +19,10 @@ COMMANDS = sorted(main.commands)
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    clean = {"EVTRIG_DSN": None, "EVTRIG_SPEC": None, "EVTRIG_SINK": None}
+    clean = {
+        f"EVTRIG_{name}": None
+        for name in ("DSN", "SPEC", "SINK", "DEFAULTS_FILE", "TLS", "TLS_CA", "RDS_CA")
+    }
     return CliRunner().invoke(
         main, arguments, env={**clean, **environment}, prog_name="evtrig"
     )
@@ -81,6 +84,10 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
         ("relay", "--dsn", "mysql://db", "--sink", "pigeon:x"),
         ("demo", "--changes", "0"),
         ("init", "--dsn", "mysql://db"),
+        ("init", "--defaults-file", "/no/such/my.cnf"),
+        ("init", "--dsn", "mysql://db/shop", "--tls", "on"),
+        ("init", "--dsn", "mysql://db/shop", "--tls-ca", "/no/such/ca.pem"),
+        ("init", "--dsn", "mysql://a@db/shop?auth=rds-iam", "--tls", "ca"),
         ("generate", "--spec", "/no/such/evtrig.yml"),
     ],
     ids=" ".join,
@@ -121,3 +128,38 @@ def test_a_log_line_is_its_message_and_facts() -> None:
     record = logging.makeLogRecord({"msg": "publishing", "action": "lead", "epoch": 7})
     line = Facts().format(record)
     assert line.endswith(" publishing action=lead epoch=7")
+
+
+def test_a_password_in_the_defaults_file_is_not_on_the_command_line(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "my.cnf"
+    file.write_text("[client]\npassword=hunter2xyzzy\n")
+    for mode, is_warned in ((0o600, False), (0o644, True)):
+        file.chmod(mode)
+        ended = run("init", "--dsn", "mysql://db", "--defaults-file", str(file))
+        assert ("chmod 600" in ended.stderr) is is_warned
+        assert "command line" not in ended.stderr
+        assert "hunter2xyzzy" not in ended.output
+
+
+def test_the_tls_options_can_be_variables() -> None:
+    # The CA is looked at before anything is connected to.
+    ended = run("init", EVTRIG_DSN="mysql://db/shop", EVTRIG_TLS_CA="/no/such/ca.pem")
+    assert "/no/such/ca.pem" in ended.stderr
+    ended = run("init", EVTRIG_DSN="mysql://db/shop", EVTRIG_TLS="on")
+    assert "verify" in ended.stderr
+
+
+def test_no_advice_puts_a_password_on_the_command_line() -> None:
+    for command in COMMANDS:
+        assert "user:password" not in run(command, "--help").output
+    assert "password" not in run("init", "--dsn", "mysql://db").stderr
+    assert "password" not in run("install").stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_takes_a_dsn_takes_what_belongs_to_it(command: str) -> None:
+    names = {option.name for option in options(command)}
+    whole = {"dsn", "defaults_file", "tls", "tls_ca"}
+    assert names & whole in (set(), whole)

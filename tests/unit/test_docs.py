@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evtrig.database import dsn, option_file, tls
 from evtrig.triggers import domain_event, redaction, spec, table_spec
 from evtrig.triggers.spec import parse
 
@@ -17,6 +18,7 @@ SPEC = (ROOT / "docs/spec.md").read_text()
 DOCUMENTS = (
     "README.md",
     "docs/benchmarks.md",
+    "docs/connection.md",
     "docs/emit.md",
     "docs/limits.md",
     "docs/spec.md",
@@ -42,12 +44,22 @@ def test_every_kind_of_redaction_is_in_its_table() -> None:
     assert [kind for kind in redaction.KINDS if kind not in cells] == []
 
 
+def test_every_option_of_a_dsn_is_in_its_table() -> None:
+    text = (ROOT / "docs/connection.md").read_text()
+    cells = re.findall(r"^\| `(\w+)(?:=[\w-]+)?` \|", text, re.M)
+    assert [name for name in dsn.OPTIONS if name not in cells] == []
+    assert [mode for mode in tls.MODES if mode not in cells] == []
+    taken = text[text.index("`[client]` and `[evtrig]` count") :]
+    assert [name for name in option_file.FIELDS if f"`{name}`" not in taken] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_spec_in_the_documentation_can_be_read(document: str) -> None:
     blocks = yaml_blocks(document)
     for line, block in blocks:
         parse(block, path=f"{document}, from line {line}")
-    assert blocks or document in ("docs/benchmarks.md", "docs/limits.md")
+    without = ("docs/benchmarks.md", "docs/connection.md", "docs/limits.md")
+    assert blocks or document in without
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
