@@ -15,6 +15,7 @@ from ..database.connection import READ_ONLY, RETRY, Connection, Row
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError
 from .event import Event
+from .privilege import DENIED, lacking
 
 __all__ = ["Holder", "Outbox"]
 
@@ -156,11 +157,29 @@ class Outbox:
                     number=READ_ONLY,
                     hint="Connect to the primary (on Aurora: the cluster endpoint).",
                 )
+            outbox.check_privileges()
             outbox.holder()
         except BaseException:
             connection.close()
             raise
         return outbox
+
+    def check_privileges(self) -> None:
+        """Try every statement of a relay on no row at all.
+
+        A relay that found out later that it may not delete would have published a batch
+        by then, and again at each start. Raises EvtrigError with everything missing.
+        """
+        try:
+            self._rows(self._sql(READ, where=""), (0,))
+            self._execute(DELETE, ("[]", RELAY, 0))
+            for statement in (LOOK, CLAIM, GRANT, RENEW, RELEASE):
+                # No relay is called 0.
+                self._execute(statement, ("0",) * statement.count("%s"))
+        except DatabaseError as error:
+            if error.number not in DENIED:
+                raise
+            raise lacking(self._connection, self._names) or error from None
 
     def close(self) -> None:
         self._connection.close()

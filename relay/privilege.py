@@ -1,0 +1,51 @@
+"""Which privileges a relay lacks, asked of the server without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..database.connection import (
+    COLUMN_ACCESS_DENIED,
+    DATABASE_ACCESS_DENIED,
+    TABLE_ACCESS_DENIED,
+    Connection,
+)
+from ..errors import DatabaseError, EvtrigError
+
+__all__ = ["DENIED", "lacking"]
+
+#: The account may not do that.
+DENIED = frozenset({DATABASE_ACCESS_DENIED, TABLE_ACCESS_DENIED, COLUMN_ACCESS_DENIED})
+
+#: By privilege and table, a statement that takes this one only. Both servers look at
+#: privileges before they see that no row can be meant.
+PROBES = {
+    ("SELECT", "events"): "SELECT `id` FROM {events} LIMIT 0",
+    ("DELETE", "events"): "DELETE FROM {events} WHERE FALSE",
+    ("SELECT", "state"): "SELECT `name` FROM {state} LIMIT 0",
+    ("UPDATE", "state"): "UPDATE {state} SET `holder` = 0 WHERE FALSE",
+}
+
+
+def lacking(connection: Connection, names: Mapping[str, str]) -> EvtrigError | None:
+    """What to tell an account that lacks a privilege; None if it lacks none of them.
+
+    ``names`` are the tables ``events`` and ``state``, quoted for the driver.
+    """
+    missing = []
+    for (privilege, table), probe in PROBES.items():
+        try:
+            # Arguments, so that the driver takes %% for %.
+            connection.execute(probe.format(**names), ())
+        except DatabaseError as error:
+            if error.number not in DENIED:
+                raise
+            missing.append(f"{privilege} ON {names[table].replace('%%', '%')}")
+    if not missing:
+        return None
+    account = str(connection.value("SELECT CURRENT_USER()"))
+    to = "@".join(f"`{p.replace('`', '``')}`" for p in account.rsplit("@", 1))
+    return EvtrigError(
+        f"{account} lacks the privilege {' and '.join(missing)}; nothing was published",
+        hint="; ".join(f"GRANT {privilege} TO {to}" for privilege in missing),
+    )
