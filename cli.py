@@ -12,6 +12,7 @@ from . import __version__
 from .commands.check import check
 from .commands.demo import demo
 from .commands.generate import generate
+from .commands.grants import grants
 from .commands.init import init
 from .commands.install import install
 from .commands.plan import plan
@@ -63,5 +64,5 @@ def main() -> None:
     """
 
 
-for command in (check, demo, generate, init, install, plan, relay, uninstall):
+for command in (check, demo, generate, grants, init, install, plan, relay, uninstall):
     main.add_command(command)

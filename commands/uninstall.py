@@ -53,6 +53,7 @@ def uninstall(
             connection,
             outbox=spec.outbox,
             schemas=sorted({table.schema for table in spec.tables}),
+            has_emit=spec.emit,
             keep_outbox=keep_outbox,
             on_step=lambda step: click.echo(step.title),
             patience=Patience(lock_timeout, on_wait=say),

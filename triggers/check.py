@@ -6,7 +6,7 @@ Reads only, but for :func:`dry_run`, which works on scratch copies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..database.connection import Connection
@@ -20,6 +20,7 @@ from .installed import inspect
 from .plan import Plan, plan
 from .preflight import preexisting_problems
 from .scratch import dry_run
+from .sight import Sight, look
 from .spec import Spec
 from .sql import qualified
 from .step import Step
@@ -69,12 +70,14 @@ def check(connection: Connection, spec: Spec) -> tuple[Finding, ...]:
     """
     server = server_of(connection, spec)
     tables = tables_of(connection, spec)
+    sight = look(connection, spec)
     try:
         captures = resolve(spec, tables, server)
         cascades, cascade_notices = cascades_of(connection, spec, captures, server)
     except PreflightError as error:
         # Without knowing what is wanted there is nothing to compare with.
-        return tuple(unfit(spec, *problem) for problem in error.problems)
+        known = tuple(unfit(spec, *problem) for problem in error.problems)
+        return (*known, *blindness(sight))
     installed = inspect(connection, captures, outbox=spec.outbox, definer=spec.definer)
     wanted = plan(
         captures,
@@ -91,7 +94,8 @@ def check(connection: Connection, spec: Spec) -> tuple[Finding, ...]:
             connection, captures, installed, spec.outbox
         )
     ]
-    findings += drift(wanted, spec)
+    findings += drift(replace(wanted, steps=sight.known(wanted.steps)), spec)
+    findings += blindness(sight)
     unpublished = "What it holds is not published."
     for notice in notices(spec, tables):
         mend = "Add it to `columns:`, or also to `exclude:`."
@@ -131,6 +135,18 @@ def check_expressions(
         )
         for failure in dry_run(connection, captures, outbox=spec.outbox, rows=rows)
     )
+
+
+def blindness(sight: Sight) -> Iterator[Finding]:
+    """What could not be looked at."""
+    for need, grant in sight.missing:
+        yield Finding(
+            "warning",
+            need.on,
+            f"{sight.user} lacks the privilege {need.name} ({need.why})",
+            "What it would show was not looked at.",
+            grant,
+        )
 
 
 def unfit(spec: Spec, problem: str, mend: str) -> Finding:

@@ -17,18 +17,15 @@ from .capture import Capture
 from .cascade import Cascade
 from .emit import PROCEDURE, Emit
 from .generation import difference, drop, replace_cascades, replace_triggers
+from .grant import definer_statements
 from .installed import SQL_MODE, Installed, InstalledTrigger
 from .outbox import outbox_parts
-from .privilege import Privileges
-from .render import render_definer, render_emit
-from .sql import Sql, account, ident, normalize, qualified
+from .render import render_emit
+from .sql import Sql, normalize, qualified
 from .step import Item, ItemKind, Step
 from .trigger import TriggerName
 
-__all__ = ["Plan", "further_reads", "plan", "removal"]
-
-#: What the id of a transaction is read from on MySQL.
-TRANSACTIONS = ("threads", "events_transactions_current")
+__all__ = ["Plan", "plan", "removal"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,12 @@ def plan(
     ``new_token`` is that of replace_triggers.
     """
     parts = outbox_parts(captures, installed, server, outbox)
-    accounts = _definer_steps(
-        captures, installed, server, outbox, definer, emit, cascades
-    )
+    accounts = [
+        Step(kind, title, sql)
+        for kind, title, sql in definer_statements(
+            captures, installed, server, outbox, definer, emit, cascades
+        )
+    ]
     tables = [replace_triggers(c, installed, server, new_token) for c in captures]
     # Last: by then there is something that records what they do.
     orphans = _orphans(captures, installed, besides)
@@ -145,122 +145,6 @@ def _procedure(
 def _drop_emit(outbox: str) -> Step:
     drop = Sql(f"DROP PROCEDURE IF EXISTS {qualified(outbox, PROCEDURE)}")
     return Step("drop", f"drop procedure {outbox}.{PROCEDURE}", drop)
-
-
-def _definer_steps(
-    captures: Sequence[Capture],
-    installed: Installed,
-    server: Server,
-    outbox: str,
-    definer: Account | None,
-    emit: Emit | None,
-    cascades: Sequence[Cascade],
-) -> list[Step]:
-    """The account and its grants: all of them before the first trigger.
-
-    A trigger whose definer is missing or may not write makes every write fail.
-    """
-    if definer is None:
-        return []
-    steps = []
-    privileges = installed.definer_privileges
-    # Of a hidden account that owns triggers it is known that it is there, and what it
-    # was granted then. MySQL refuses CREATE USER IF NOT EXISTS for it (4006).
-    owned = {
-        trigger.source
-        for trigger in installed.triggers
-        if installed.is_definer_hidden and trigger.definer == str(definer)
-    }
-    if privileges is None:
-        privileges = Privileges()
-        if not owned:
-            create = render_definer(definer, server)
-            steps.append(Step("account", f"create account {definer}", create))
-    wanted = [] if owned else [("INSERT", outbox, "events")]
-    for capture in captures:
-        if capture.source not in owned:
-            wanted.append(("SELECT", capture.schema, capture.table))
-            wanted.append(("TRIGGER", capture.schema, capture.table))
-    bodies = "\n".join(
-        trigger.body
-        for trigger in installed.triggers
-        if owned and trigger.definer == str(definer)
-    )
-    wanted += [
-        ("SELECT", schema, table)
-        for schema, table in further_reads(captures, server, outbox, emit)
-        if f"FROM {qualified(schema, table)}" not in bodies
-        and f"JOIN {qualified(schema, table)}" not in bodies
-    ]
-    wanted += [
-        grant
-        for cascade in cascades
-        for grant in cascade.grants
-        if not _is_evident(grant, bodies, owned)
-    ]
-    missing: dict[tuple[str, str], list[str]] = {}
-    for privilege, schema, table in dict.fromkeys(wanted):
-        if not privileges.allow(privilege, schema, table):
-            missing.setdefault((schema, table), []).append(privilege)
-    to = account(definer.user, definer.host)
-    if emit and not privileges.allow("EXECUTE", outbox) and not installed.emit:
-        # On the schema: what is granted on a procedure goes with it (MySQL 9.7). Who
-        # owns a procedure does not run it without (1370).
-        grant = Sql(f"GRANT EXECUTE ON {every_table(outbox)} TO {to}")
-        steps.append(Step("grant", f"grant execute on {outbox}.* to {definer}", grant))
-    functions = {f for c in captures for e in c.expressions() for f in e.functions}
-    for schema, name in sorted(functions):
-        called = f"{ident(schema)}.{ident(name)}"
-        # Without it every write would fail (1370).
-        is_evident = called in bodies or f"{schema}.{name}" in bodies
-        if not privileges.allow_function(schema, name) and not is_evident:
-            grant = Sql(f"GRANT EXECUTE ON FUNCTION {called} TO {to}")
-            title = f"grant execute on function {schema}.{name} to {definer}"
-            steps.append(Step("grant", title, grant))
-    for (schema, table), names in missing.items():
-        listed = ", ".join(names)
-        grant = Sql(f"GRANT {listed} ON {qualified(schema, table)} TO {to}")
-        title = f"grant {listed.lower()} on {schema}.{table} to {definer}"
-        steps.append(Step("grant", title, grant))
-    return steps
-
-
-def _is_evident(
-    grant: tuple[str, str, str], bodies: str, owned: Collection[str]
-) -> bool:
-    """Whether triggers that the definer owns show that it was granted this."""
-    privilege, schema, table = grant
-    name = qualified(schema, table)
-    uses = {
-        "SELECT": (f"FROM {name}", f"JOIN {name}", f"UPDATE {name}"),
-        "DELETE": (f"DELETE FROM {name}",),
-        "UPDATE": (f"UPDATE {name}",),
-        "TRIGGER": (),
-    }[privilege]
-    if privilege in ("SELECT", "TRIGGER") and f"{schema}.{table}" in owned:
-        return True
-    return any(use in bodies for use in uses)
-
-
-def every_table(schema: str) -> Sql:
-    """All of a schema, in a GRANT, where ``_`` and ``%`` are wildcards."""
-    name = schema.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
-    return Sql(f"{ident(name)}.*")
-
-
-def further_reads(
-    captures: Sequence[Capture], server: Server, outbox: str, emit: Emit | None
-) -> list[tuple[str, str]]:
-    """What triggers read besides their own table, as schema and table."""
-    found = []
-    if any(capture.bypass for capture in captures):
-        found.append((outbox, "events"))
-    if any(capture.needs_salt for capture in captures):
-        found.append((outbox, "salts"))
-    if any(c.needs_transaction for c in captures) or (emit and emit.transaction):
-        if not server.is_mariadb:
-            found += [("performance_schema", table) for table in TRANSACTIONS]
-    return found
 
 
 def _lacking(step: Step) -> Item:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ..database.connection import Connection
 from ..errors import PreflightError
@@ -10,18 +10,17 @@ from .account import Account
 from .capture import Capture, Problem
 from .cascade import Cascade
 from .emit import Emit
+from .grant import missing_needs
 from .installed import Installed
+from .need import Need, distinct
 from .outbox import OUTBOX_TABLES
-from .plan import Plan, further_reads
+from .plan import Plan
 from .privilege import Privileges, own_privileges
-from .scratch import lacking, to_try
-from .sql import account, ident, qualified
+from .role import SET_DEFINER, Wanted, Work, installer_needs
+from .sql import qualified
 from .trigger import TriggerName
 
-__all__ = ["preexisting_problems", "preflight"]
-
-#: Makes the message about one privilege, of the privilege, the object and the reason.
-Lack = Callable[[str, str, str], Problem]
+__all__ = ["lacking", "preexisting_problems", "preflight"]
 
 
 def preflight(
@@ -41,17 +40,8 @@ def preflight(
     """
     problems = preexisting_problems(connection, captures, installed, outbox)
     if plan.steps:
-        problems += _privilege_problems(
-            connection,
-            plan,
-            captures,
-            installed,
-            outbox=outbox,
-            definer=definer,
-            emit=emit,
-            cascades=cascades,
-        )
-        problems += lacking(connection, to_try(captures, plan), outbox=outbox)
+        wanted = Wanted(captures, connection.server, outbox, definer, emit, cascades)
+        problems += _privilege_problems(connection, plan, wanted, installed)
     if problems:
         raise PreflightError(tuple(problems))
 
@@ -137,152 +127,64 @@ def _name_problems(
 
 
 def _privilege_problems(
-    connection: Connection,
-    plan: Plan,
-    captures: Sequence[Capture],
-    installed: Installed,
-    *,
-    outbox: str,
-    definer: Account | None,
-    emit: Emit | None,
-    cascades: Sequence[Cascade],
+    connection: Connection, plan: Plan, wanted: Wanted, installed: Installed
 ) -> Iterable[Problem]:
     own = own_privileges(connection)
     user = str(connection.value("SELECT CURRENT_USER()"))
-    me = account(*user.rsplit("@", 1))
+    needs = installer_needs(wanted, _work(plan, wanted, installed))
+    missing = [need for need in needs if not need.is_met_by(own)]
+    definer = wanted.definer
+    if definer is not None and str(definer) == user:
+        missing = [need for need in missing if need.privilege not in SET_DEFINER]
+    for problem, grant in lacking(missing, user):
+        is_about_definer = any(f" {name} " in grant for name in SET_DEFINER)
+        or_else = "; or write `definer: current_user` in the spec."
+        yield problem, grant + or_else * is_about_definer
+    if any(step.kind == "trigger" for step in plan.steps):
+        yield from _creator_problems(connection, own)
 
-    def lack(privilege: str, on: str, why: str) -> Problem:
-        return (
-            f"{user} lacks the privilege {privilege} on {on} ({why})",
-            f"GRANT {privilege} ON {on} TO {me}",
+
+def lacking(missing: Iterable[Need], user: str) -> list[Problem]:
+    """What to say to the account ``user@host`` that lacks these."""
+    to = Account(*user.rsplit("@", 1))
+    return [
+        (
+            f"{user} lacks the privilege {need.name} on {need.on} ({need.why})",
+            need.grant(to),
         )
-
-    # Of the whole schema: a grant on a table that is not there yet is refused.
-    everything = f"{ident(outbox)}.*"
-    if not installed.has_outbox or OUTBOX_TABLES.keys() - installed.outbox_tables:
-        if not own.allow("CREATE", outbox):
-            yield lack("CREATE", everything, "to create the outbox")
-    if not installed.has_relay:
-        for privilege in ("SELECT", "INSERT"):
-            if not own.allow(privilege, outbox, "event_polling_state"):
-                yield lack(privilege, everything, "to add the relay")
-    is_granting = any(step.kind == "grant" for step in plan.steps)
-    if definer is None or is_granting:
-        # An account can pass on only what it has, and a trigger do what its owner may.
-        if installed.has_relay and not own.allow("INSERT", outbox, "events"):
-            yield lack("INSERT", everything, "for the owner of the triggers")
-        for capture in captures:
-            # A part of the columns would be captured as if it were all of them.
-            if not own.allow("SELECT", capture.schema, capture.table):
-                on = qualified(capture.schema, capture.table)
-                yield lack("SELECT", on, "to see all of its columns")
-        for schema, table in further_reads(captures, connection.server, outbox, emit):
-            # Of tables that are not there yet, CREATE on the schema was asked for.
-            is_there = schema != outbox or table in installed.outbox_tables
-            if is_there and not own.allow("SELECT", schema, table):
-                yield lack(
-                    "SELECT", qualified(schema, table), "to read it in a trigger"
-                )
-    if "salts" not in installed.outbox_tables and any(c.needs_salt for c in captures):
-        for privilege in ("CREATE", "INSERT", "SELECT"):
-            if installed.has_relay and not own.allow(privilege, outbox, "salts"):
-                yield lack(privilege, everything, "for the salt of `hash`")
-    if any(step.kind == "procedure" for step in plan.steps):
-        if definer and not own.allow("EXECUTE", outbox):
-            yield lack("EXECUTE", everything, "for the owner of the procedure emit")
-        if not own.allow("CREATE ROUTINE", outbox):
-            yield lack("CREATE ROUTINE", everything, "to create the procedure emit")
-        if installed.emit and not own.allow("ALTER ROUTINE", outbox):
-            yield lack("ALTER ROUTINE", everything, "to replace the procedure emit")
-    if any(step.kind == "account" for step in plan.steps):
-        if not own.allow("CREATE USER"):
-            yield lack("CREATE USER", "*.*", f"to create {definer}")
-    if is_granting:
-        yield from _grant_option_problems(own, captures, outbox, lack)
-        for schema, table in further_reads(captures, connection.server, outbox, emit):
-            on = qualified(schema, table)
-            grants = (s for s in plan.steps if s.kind == "grant" and schema != outbox)
-            is_granted = any(f" {on} " in step.sql for step in grants)
-            if is_granted and not own.allow("GRANT OPTION", schema, table):
-                yield lack("GRANT OPTION", on, "to grant it to the definer")
-    yield from _cascade_problems(own, plan, captures, cascades, is_granting, lack)
-    triggers = [step for step in plan.steps if step.kind == "trigger"]
-    for capture in captures:
-        if own.allow("TRIGGER", capture.schema, capture.table):
-            continue
-        if any(step.source == capture.source for step in triggers):
-            table = qualified(capture.schema, capture.table)
-            yield lack("TRIGGER", table, "to create its triggers")
-    if triggers:
-        yield from _creator_problems(connection, own, user, definer, lack)
+        for need in distinct(missing)
+    ]
 
 
-def _grant_option_problems(
-    own: Privileges,
-    captures: Sequence[Capture],
-    outbox: str,
-    lack: Lack,
-) -> Iterable[Problem]:
-    objects = [(outbox, "events", f"{ident(outbox)}.*")]
-    objects += [(c.schema, c.table, qualified(c.schema, c.table)) for c in captures]
-    for schema, table, on in objects:
-        if not own.allow("GRANT OPTION", schema, table):
-            yield lack("GRANT OPTION", on, "to grant it to the definer")
+def _work(plan: Plan, wanted: Wanted, installed: Installed) -> Work:
+    tables = installed.outbox_tables
+    kinds = {step.kind for step in plan.steps}
+    definer = wanted.definer
+    return Work(
+        creates_outbox=not installed.has_outbox or bool(OUTBOX_TABLES.keys() - tables),
+        adds_relay=not installed.has_relay,
+        adds_salt="salts" not in tables,
+        creates_account="account" in kinds,
+        creates_procedure="procedure" in kinds,
+        drops_procedure=installed.emit is not None,
+        sources={
+            step.source
+            for step in plan.steps
+            if step.kind in ("trigger", "drop") and step.source
+        },
+        granted=missing_needs(wanted.definer_needs, installed, definer)
+        if definer
+        else (),
+    )
 
 
-def _cascade_problems(
-    own: Privileges,
-    plan: Plan,
-    captures: Sequence[Capture],
-    cascades: Sequence[Cascade],
-    is_granting: bool,
-    lack: Lack,
-) -> Iterable[Problem]:
-    """What it takes to create the triggers of parents, or to have them created."""
-    captured = {(capture.schema, capture.table) for capture in captures}
-    created = {step.source for step in plan.steps if step.kind == "trigger"}
-    wanted: list[tuple[str, str, str]] = []
-    for cascade in cascades:
-        if is_granting or cascade.definer is None:
-            wanted += cascade.grants
-        elif cascade.source in created:
-            wanted.append(("TRIGGER", cascade.schema, cascade.table))
-    if is_granting:
-        tables = dict.fromkeys((schema, table) for _, schema, table in wanted)
-        wanted += [("GRANT OPTION", *table) for table in tables]
-    for privilege, schema, table in dict.fromkeys(wanted):
-        # Of a captured table, these have been asked for already.
-        is_asked = privilege in ("SELECT", "TRIGGER", "GRANT OPTION")
-        if is_asked and (schema, table) in captured:
-            continue
-        if not own.allow(privilege, schema, table):
-            yield lack(privilege, qualified(schema, table), "to record its cascades")
-
-
-def _creator_problems(
-    connection: Connection,
-    own: Privileges,
-    user: str,
-    definer: Account | None,
-    lack: Lack,
-) -> Iterable[Problem]:
-    server = connection.server
-    is_super = own.allow("SUPER")
+def _creator_problems(connection: Connection, own: Privileges) -> Iterable[Problem]:
     log_bin, _ = _binlog(connection)
     trusted = connection.value("SELECT @@GLOBAL.log_bin_trust_function_creators")
-    if log_bin and not trusted and not is_super:
+    if log_bin and not trusted and not own.allow("SUPER"):
         yield (
             "the binary log is on, and only an account with SUPER may create"
             " triggers (1419)",
             "SET GLOBAL log_bin_trust_function_creators = 1 (on RDS and Aurora in the"
             " parameter group), or install as an account with SUPER.",
         )
-    if definer is None or str(definer) == user or is_super:
-        return
-    # MySQL 8.2 split SET_USER_ID in two; MariaDB 10.5 took SET USER out of SUPER.
-    privilege = "SET USER" if server.is_mariadb else "SET_ANY_DEFINER"
-    if not server.is_mariadb and server.version < (8, 2):
-        privilege = "SET_USER_ID"
-    if not own.allow(privilege):
-        problem, grant = lack(privilege, "*.*", f"to make {definer} the owner")
-        yield problem, f"{grant}; or write `definer: current_user` in the spec."

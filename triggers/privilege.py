@@ -19,9 +19,15 @@ GRANT = re.compile(
     rf" (?P<schema>{NAME})\.(?P<table>{NAME}) (?:TO|FROM) (?P<rest>.*)",
     re.DOTALL,
 )
-FUNCTION = re.compile(
-    rf"GRANT .*\bEXECUTE\b.* ON FUNCTION (?P<schema>{NAME})\.(?P<name>{NAME}) TO .*",
+ROUTINE = re.compile(
+    rf"GRANT (?P<privileges>.*) ON (?P<kind>FUNCTION|PROCEDURE)"
+    rf" (?P<schema>{NAME})\.(?P<name>{NAME}) TO (?P<rest>.*)",
     re.DOTALL,
+)
+COLUMN = r"(?:`(?:[^`]|``)*`|[^`,()]+)"
+#: One of a list of privileges, with the columns it is on.
+PRIVILEGE = re.compile(
+    rf"(?P<name>[A-Za-z_ ]+?)(?: \((?P<columns>{COLUMN}(?:, *{COLUMN})*)\))?(?:, *|$)"
 )
 #: ER_NONEXISTING_GRANT: there is no such account.
 NO_SUCH_ACCOUNT = 1141
@@ -36,9 +42,18 @@ class Grant:
     schema: str | None
     #: None for every table.
     table: str | None
+    #: Privileges that are on one column of the table only, each with the column.
+    columns: frozenset[tuple[str, str]] = frozenset()
 
-    def covers(self, privilege: str, schema: str | None, table: str | None) -> bool:
-        if privilege not in self.privileges:
+    def covers(
+        self,
+        privilege: str,
+        schema: str | None,
+        table: str | None,
+        column: str | None = None,
+    ) -> bool:
+        is_column = column is not None and (privilege, column) in self.columns
+        if privilege not in self.privileges and not is_column:
             # ALL does not hold GRANT OPTION, on either server.
             if "ALL PRIVILEGES" not in self.privileges or privilege == "GRANT OPTION":
                 return False
@@ -58,39 +73,44 @@ class Privileges:
     grants: tuple[Grant, ...] = ()
     #: Schemas that a grant for every schema does not reach (MySQL's partial revokes).
     revokes: tuple[Grant, ...] = ()
-    #: Stored functions, as schema and name in lower case.
-    functions: frozenset[tuple[str, str]] = frozenset()
+    #: Privileges on single routines: with FUNCTION or PROCEDURE, schema and name, the
+    #: latter in lower case.
+    routines: frozenset[tuple[str, str, str, str]] = frozenset()
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Privileges:
-        """Read SHOW GRANTS. Lines that grant roles or procedures are passed over."""
+        """Read SHOW GRANTS. Lines that grant roles are passed over."""
         lines = tuple(lines)
         found: dict[str, list[Grant]] = {"GRANT": [], "REVOKE": []}
         for match in filter(None, map(GRANT.fullmatch, lines)):
-            found[match["verb"]].append(
-                Grant(
-                    _privileges(match["privileges"], match["rest"]),
-                    _name(match["schema"]),
-                    _name(match["table"]),
-                )
-            )
-        functions = frozenset(
-            (_name(match["schema"]) or "", (_name(match["name"]) or "").lower())
-            for match in filter(None, map(FUNCTION.fullmatch, lines))
+            privileges, columns = _privileges(match["privileges"], match["rest"])
+            schema, table = _name(match["schema"]), _name(match["table"])
+            grant = Grant(privileges, schema, table, columns)
+            found[match["verb"]].append(grant)
+        routines = frozenset(
+            (name, match["kind"], _name(match["schema"]) or "", routine.lower())
+            for match in filter(None, map(ROUTINE.fullmatch, lines))
+            for name in _privileges(match["privileges"], match["rest"])[0]
+            for routine in [_name(match["name"]) or ""]
         )
-        return cls(tuple(found["GRANT"]), tuple(found["REVOKE"]), functions)
+        return cls(tuple(found["GRANT"]), tuple(found["REVOKE"]), routines)
 
-    def allow_function(self, schema: str, name: str) -> bool:
-        """Whether a stored function may be called."""
-        return (schema, name.lower()) in self.functions or self.allow("EXECUTE", schema)
+    def allow_routine(self, privilege: str, kind: str, schema: str, name: str) -> bool:
+        """Whether ``privilege`` holds on a FUNCTION or PROCEDURE."""
+        held = (privilege, kind, schema, name.lower()) in self.routines
+        return held or self.allow(privilege, schema)
 
     def allow(
-        self, privilege: str, schema: str | None = None, table: str | None = None
+        self,
+        privilege: str,
+        schema: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
     ) -> bool:
-        """Whether ``privilege`` holds on a table, a schema, or everywhere."""
+        """Whether ``privilege`` holds on a column, a table, a schema, or everywhere."""
         is_revoked = any(r.covers(privilege, schema, table) for r in self.revokes)
         return any(
-            grant.covers(privilege, schema, table)
+            grant.covers(privilege, schema, table, column)
             for grant in self.grants
             if grant.schema is not None or not is_revoked
         )
@@ -123,13 +143,23 @@ def privileges_of(connection: Connection, owner: Account) -> Privileges | None:
         raise
 
 
-def _privileges(text: str, rest: str) -> frozenset[str]:
-    # A column list, as in SELECT (`a`, `b`), is not the privilege on the table.
-    names = re.split(r",\s*(?![^(]*\))", text)
-    found = {name.strip().upper() for name in names if "(" not in name}
+def _privileges(
+    text: str, rest: str
+) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """The privileges on the whole object, and those on single columns of it."""
+    whole, columns = set(), set()
+    for match in PRIVILEGE.finditer(text):
+        name = match["name"].strip().upper()
+        if match["columns"] is None:
+            whole.add(name)
+            continue
+        for column in re.findall(COLUMN, match["columns"]):
+            column = column.strip()
+            bare = _name(column) if column.startswith("`") else column
+            columns.add((name, bare or ""))
     if re.search(r" WITH (?:.* )?GRANT OPTION\b", rest):
-        found.add("GRANT OPTION")
-    return frozenset(found)
+        whole.add("GRANT OPTION")
+    return frozenset(whole), frozenset(columns)
 
 
 def _name(quoted: str) -> str | None:

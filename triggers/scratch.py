@@ -27,11 +27,11 @@ from ..database.connection import Connection
 from ..errors import ConnectionLost, DatabaseError, PreflightError
 from .capture import Capture, Problem
 from .document import Place
-from .plan import Plan, every_table
+from .plan import Plan
 from .privilege import own_privileges
 from .probe import Error, Probe, probes, problems, render_probe, told
 from .render import SESSION
-from .sql import Sql, account, ident, literal, qualified
+from .sql import Sql, account, every_table, ident, literal, qualified
 
 __all__ = [
     "Failure",

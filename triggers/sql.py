@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Sql", "account", "ident", "literal", "normalize", "qualified"]
+__all__ = [
+    "Sql",
+    "account",
+    "every_table",
+    "ident",
+    "literal",
+    "normalize",
+    "qualified",
+]
 
 
 class Sql(str):
@@ -25,6 +33,12 @@ def ident(name: str) -> Sql:
 def qualified(schema: str, name: str) -> Sql:
     """A table or trigger with its schema."""
     return Sql(f"{ident(schema)}.{ident(name)}")
+
+
+def every_table(schema: str) -> Sql:
+    """All of a schema, in a GRANT, where ``_`` and ``%`` are wildcards."""
+    name = schema.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+    return Sql(f"{ident(name)}.*")
 
 
 def literal(text: str) -> Sql:

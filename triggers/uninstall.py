@@ -11,8 +11,10 @@ from .install import Patience, apply
 from .installed import inspect
 from .outbox import outbox_removal
 from .plan import Plan, removal
+from .preflight import lacking
 from .privilege import own_privileges
-from .sql import ident, qualified
+from .role import uninstaller_needs
+from .sql import qualified
 from .step import Step
 
 __all__ = ["Removal", "uninstall"]
@@ -33,6 +35,7 @@ def uninstall(
     *,
     outbox: str,
     schemas: Sequence[str] = (),
+    has_emit: bool = False,
     keep_outbox: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
     patience: Patience | None = None,
@@ -40,13 +43,17 @@ def uninstall(
     """Drop every trigger that writes to this outbox, then the outbox if it is empty.
 
     DROP TRIGGER waits for the transactions that use it, so once all are gone no
-    further event can come. ``schemas`` are those of the captured tables.
+    further event can come. ``schemas`` are those of the captured tables,
+    ``has_emit`` says that there should be a procedure emit, seen or not.
     Raises PreflightError if there may be triggers that this account cannot see: under
-    them the outbox must stay, or every write would fail.
+    them the outbox must stay, or every write would fail. So it does for whatever else
+    the account may not do, before anything is dropped.
     """
     if not keep_outbox:
-        _check_sight(connection, outbox, schemas)
+        _check(connection, outbox, schemas, has_emit)
     installed = inspect(connection, (), outbox=outbox, definer=None)
+    if installed.emit and not keep_outbox:
+        _check(connection, outbox, schemas, True)
     # A procedure that is left would write into an outbox that is counted as empty.
     end = removal(installed, outbox, keep_emit=keep_outbox)
     apply(connection, end, command="uninstall", on_step=on_step, patience=patience)
@@ -61,20 +68,17 @@ def uninstall(
     return Removal(len(installed.triggers), waiting, drop)
 
 
-def _check_sight(connection: Connection, outbox: str, schemas: Sequence[str]) -> None:
+def _check(
+    connection: Connection, outbox: str, schemas: Sequence[str], has_emit: bool
+) -> None:
     own = own_privileges(connection)
-    # Of the schemas and not of the tables: one that has left the spec may have kept its
-    # triggers.
-    hidden = [schema for schema in schemas if not own.allow("TRIGGER", schema)]
-    if own.allow("TRIGGER") or (schemas and not hidden):
-        return
-    on = f"{ident(hidden[0])}.*" if hidden else "*.*"
-    raise PreflightError(
-        (
-            (
-                f"this account may not see all triggers that write to {outbox}.events:"
-                f" it lacks the privilege TRIGGER on {on}",
-                f"GRANT TRIGGER ON {on} TO it, or leave the outbox with --keep-outbox.",
-            ),
+    needs = uninstaller_needs(schemas, outbox, has_emit=has_emit)
+    missing = [need for need in needs if not need.is_met_by(own)]
+    if missing:
+        user = str(connection.value("SELECT CURRENT_USER()"))
+        raise PreflightError(
+            tuple(
+                (problem, f"{grant}; or leave the outbox with --keep-outbox.")
+                for problem, grant in lacking(missing, user)
+            )
         )
-    )

@@ -35,10 +35,16 @@ def golden(family: str, name: str) -> Path:
 
 def generate(text: str) -> str:
     """What `evtrig generate` prints for a spec, without a database."""
+    return printed(text, "generate")
+
+
+def printed(text: str, command: str, *arguments: str, dsn: str | None = None) -> str:
+    """What a command prints for a spec, which it takes with --spec."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "evtrig.yml")
         path.write_text(text)
-        arguments = ["generate", "--spec", str(path)]
-        result = CliRunner().invoke(main, arguments, env={"EVTRIG_DSN": None})
-    assert result.exit_code == 0, result.output
+        result = CliRunner().invoke(
+            main, [command, "--spec", str(path), *arguments], env={"EVTRIG_DSN": dsn}
+        )
+    assert result.exit_code == 0, f"{result.output}{result.exception!r}"
     return result.stdout

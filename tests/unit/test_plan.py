@@ -16,9 +16,10 @@ from evtrig.triggers.account import Account
 from evtrig.triggers.capture import Capture
 from evtrig.triggers.document import Place
 from evtrig.triggers.emit import Emit
+from evtrig.triggers.grant import further_reads
 from evtrig.triggers.installed import Installed, InstalledProcedure, InstalledTrigger
 from evtrig.triggers.outbox import OUTBOX_TABLES, outbox_removal
-from evtrig.triggers.plan import Plan, further_reads, plan, removal
+from evtrig.triggers.plan import Plan, plan, removal
 from evtrig.triggers.privilege import Privileges
 from evtrig.triggers.redaction import Redaction
 from evtrig.triggers.render import render_emit

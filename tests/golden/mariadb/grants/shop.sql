@@ -1,0 +1,94 @@
+-- Least privileges for evtrig on MariaDB. Run it as an administrator of the database.
+-- A new account is locked; what is there already is left as it is. To let it in:
+--     ALTER USER … IDENTIFIED BY '…' ACCOUNT UNLOCK;
+--
+-- Run evtrig install after the part for the installer: the servers refuse a grant on a
+-- table that is not there yet (1146). Whatever has been done may be done again.
+
+-- installer: runs evtrig install
+-- With the binary log on, creating triggers also takes SUPER, or
+-- SET GLOBAL log_bin_trust_function_creators = 1 (on RDS in the parameter group; 1419).
+CREATE USER IF NOT EXISTS `evtrig_installer`@`%` ACCOUNT LOCK;
+
+-- CREATE        to create the outbox
+-- SELECT        to add the relay's row
+-- INSERT        to add the relay's row
+--               to pass on to the definer
+-- GRANT OPTION  to pass on what the definer needs
+GRANT CREATE, SELECT, INSERT ON `evtrig`.* TO `evtrig_installer`@`%` WITH GRANT OPTION;
+
+-- SELECT        to see all of its columns
+--               to pass on to the definer
+-- TRIGGER       to create, replace and drop its triggers
+--               to pass on to the definer
+-- GRANT OPTION  to pass on what the definer needs
+GRANT SELECT, TRIGGER ON `shop`.`customers` TO `evtrig_installer`@`%` WITH GRANT OPTION;
+GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_installer`@`%` WITH GRANT OPTION;
+
+-- CREATE USER  to create evtrig_definer@localhost
+-- SET USER     to make evtrig_definer@localhost the owner
+GRANT CREATE USER, SET USER ON *.* TO `evtrig_installer`@`%`;
+
+-- Run evtrig install now, if evtrig.events is not there. What follows is for afterwards.
+
+-- definer: owns the triggers, which do what it may do; nobody logs in with it
+-- evtrig install has created it and granted it all of this. It stays locked.
+CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` ACCOUNT LOCK;
+
+-- INSERT  to write the events
+GRANT INSERT ON `evtrig`.`events` TO `evtrig_definer`@`localhost`;
+
+-- SELECT   to read the row that changes
+-- TRIGGER  for its triggers to fire
+GRANT SELECT, TRIGGER ON `shop`.`customers` TO `evtrig_definer`@`localhost`;
+GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_definer`@`localhost`;
+
+-- relay: runs evtrig relay
+CREATE USER IF NOT EXISTS `evtrig_relay`@`%` ACCOUNT LOCK;
+
+-- SELECT  to read the events
+-- DELETE  to delete what was acknowledged
+GRANT SELECT, DELETE ON `evtrig`.`events` TO `evtrig_relay`@`%`;
+
+-- SELECT  to see which relay publishes
+-- UPDATE  to be the one that publishes
+GRANT SELECT, UPDATE ON `evtrig`.`event_polling_state` TO `evtrig_relay`@`%`;
+
+-- snapshot: writes existing rows into the outbox, as if they had just changed
+CREATE USER IF NOT EXISTS `evtrig_snapshot`@`%` ACCOUNT LOCK;
+
+-- SELECT  to read its rows
+GRANT SELECT ON `shop`.`customers` TO `evtrig_snapshot`@`%`;
+GRANT SELECT ON `shop`.`orders` TO `evtrig_snapshot`@`%`;
+
+-- INSERT  to write the events
+GRANT INSERT ON `evtrig`.`events` TO `evtrig_snapshot`@`%`;
+
+-- status: runs evtrig check; sees captured rows in their events only
+CREATE USER IF NOT EXISTS `evtrig_status`@`%` ACCOUNT LOCK;
+
+-- REFERENCES  to see tables, columns and foreign keys, but no row
+-- TRIGGER     to see triggers; no lesser privilege shows them
+GRANT REFERENCES, TRIGGER ON `shop`.* TO `evtrig_status`@`%`;
+
+-- SELECT  to see how many wait, and how long
+GRANT SELECT ON `evtrig`.`events` TO `evtrig_status`@`%`;
+
+-- SELECT  to see which relay publishes
+GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;
+
+-- SELECT  to see what the definer and others may do; shows password hashes too
+GRANT SELECT ON `mysql`.* TO `evtrig_status`@`%`;
+
+-- PROCESS  to see open transactions
+GRANT PROCESS ON *.* TO `evtrig_status`@`%`;
+
+-- uninstaller: runs evtrig uninstall
+CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` ACCOUNT LOCK;
+
+-- TRIGGER  to see and drop every trigger that writes to the outbox
+GRANT TRIGGER ON `shop`.* TO `evtrig_uninstaller`@`%`;
+
+-- SELECT  to see what is in the outbox still
+-- DROP    to drop the outbox
+GRANT SELECT, DROP ON `evtrig`.* TO `evtrig_uninstaller`@`%`;
