@@ -44,6 +44,9 @@ TLS_REQUIRED = 3159
 PLUGIN_NOT_LOADED = 1524
 AUTHENTICATION_PLUGIN = 2059
 
+#: MariaDB's 3 is "Error writing file", MySQL's 3675 "… failed, as disk is full".
+NO_ROOM = (3, 1021, 1114, 3675)
+
 #: The same statement may succeed if it is sent again: lock wait time-out,
 #: deadlock, query interrupted, execution time exceeded (MySQL, MariaDB).
 RETRY = frozenset({1205, 1213, 1317, 3024, 1969})
@@ -54,6 +57,14 @@ LOST = frozenset(
     {0, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 4031, 1129, 1040, 1203}
     | {READ_ONLY, 1836, 1792}
 )
+
+# dev.mysql.com/doc, "The replication_connection_status Table".
+REPLICATING = """\
+SELECT 1
+  FROM performance_schema.replication_connection_status
+ WHERE service_state <> 'OFF' AND channel_name NOT LIKE 'group\\_replication%'
+ LIMIT 1
+"""
 
 HINTS = {
     DATABASE_ACCESS_DENIED: "Ask for privileges on that schema, or connect as"
@@ -76,6 +87,7 @@ HINTS = {
     " account that has it.",
     BINLOG_CREATE_ROUTINE: "Set log_bin_trust_function_creators = 1 (on RDS and"
     " Aurora in the parameter group), or install as an account with SUPER.",
+    **dict.fromkeys(NO_ROOM, "The disk of the server is full: free some space on it."),
     LOCK_WAIT_TIMEOUT: "An open transaction is in the way; run the command again"
     " when it has ended.",
 }
@@ -228,6 +240,23 @@ class Connection:
         """
         row = self.row("SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only")
         return bool(row) and any(value not in (0, "OFF") for value in row or ())
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether this server applies what another one has done.
+
+        Group replication, where every member does, is none. MySQL tells it only to
+        accounts that may read its performance schema; to others it looks like no.
+        """
+        if self.server.is_mariadb:
+            status = self.row("SHOW GLOBAL STATUS LIKE 'Slaves_running'")
+            return bool(status) and int((status or ("", 0))[1]) > 0
+        try:
+            return self.value(REPLICATING) is not None
+        except ConnectionLost:
+            raise
+        except DatabaseError:
+            return False
 
     def close(self) -> None:
         """Close; a connection that is gone already is no error."""

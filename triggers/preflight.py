@@ -56,6 +56,7 @@ def preexisting_problems(
     return [
         *_server_problems(connection),
         *_outbox_problems(installed, outbox),
+        *_unkept_names(connection, captures, outbox),
         *_name_problems(captures, installed, outbox),
     ]
 
@@ -65,6 +66,13 @@ def _server_problems(connection: Connection) -> Iterable[Problem]:
         yield (
             f"{connection.dsn} is read-only",
             "Connect to the primary (on Aurora: the cluster endpoint).",
+        )
+    elif connection.is_replica:
+        # Its own triggers would also be in the way of those that replication brings.
+        yield (
+            f"{connection.dsn} is a replica: what its source sends fires no trigger",
+            "Install on the source; triggers and events come here by replication. In a"
+            " ring, STOP REPLICA here, install, and start it again.",
         )
     log_bin, binlog_format = _binlog(connection)
     if log_bin and binlog_format == "STATEMENT":
@@ -89,6 +97,32 @@ def _outbox_problems(installed: Installed, outbox: str) -> Iterable[Problem]:
                 f"{outbox}.{table} is not evtrig's, it has no column"
                 f" {', '.join(sorted(missing))}",
                 "Choose another schema with `outbox:` in the spec.",
+            )
+
+
+def _unkept_names(
+    connection: Connection, captures: Sequence[Capture], outbox: str
+) -> Iterable[Problem]:
+    """Names that MySQL 9.7 cannot keep in a trigger's body (3507).
+
+    It cuts a byte off the end of a name for each back-tick in it. What is left may end
+    in the middle of a character, and is not stored.
+    """
+    if connection.server.is_mariadb:
+        return
+    named = [(f"schema {outbox}", outbox)]
+    for capture in captures:
+        for column in (*capture.columns, *capture.excluded):
+            named.append((f"column {column.name} of {capture.source}", column.name))
+    for what, name in named:
+        written = name.encode()
+        try:
+            written[: len(written) - name.count("`")].decode()
+        except UnicodeDecodeError:
+            yield (
+                f"{what}: MySQL cannot keep a trigger with this name in it, which has a"
+                " back-tick and ends with a character of several bytes (3507)",
+                "Rename it, or take a column out of `columns:`.",
             )
 
 
