@@ -60,7 +60,7 @@ def main() -> None:
 
     \b
     Exit codes: 0 done, 1 failed, 2 wrong usage or a spec that cannot be understood,
-    3 findings (check) or differences (plan --exit-code).
+    3 findings (check) or differences (plan --exit-code, generate --check).
     """
 
 

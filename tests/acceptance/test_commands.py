@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from acceptance.user import EVTRIG, User, wait_for
+from acceptance.user import EVTRIG, Ended, User, wait_for
 
 from evtrig.cli import main
 
@@ -130,16 +133,20 @@ def test_generate_prints_the_same_bytes_twice_and_needs_no_database(
     assert user.run("generate", EVTRIG_DSN="").stdout == first
 
 
-def test_what_generate_prints_can_be_applied_with_the_client(user: User) -> None:
-    client = shutil.which("mysql") or shutil.which("mariadb")
-    if client is None:
+def client(user: User) -> list[str]:
+    """The command that takes a script, for this test's server."""
+    program = shutil.which("mysql") or shutil.which("mariadb")
+    if program is None:
         pytest.skip("no mysql client here; on Debian: apt-get install mariadb-client")
+    host, _, port = user.server.dsn.rpartition("@")[2].rpartition(":")
+    return [program, "--no-defaults", f"-h{host}", f"-P{port}", "-uroot"]
+
+
+def test_what_generate_prints_can_be_applied_with_the_client(user: User) -> None:
     user.init()
     script = user.run("generate").stdout
-    place = user.server.dsn.rpartition("@")[2]
-    host, _, port = place.rpartition(":")
     ended = subprocess.run(
-        [client, "--no-defaults", f"-h{host}", f"-P{port}", "-uroot"],
+        client(user),
         input=script,
         capture_output=True,
         text=True,
@@ -149,6 +156,70 @@ def test_what_generate_prints_can_be_applied_with_the_client(user: User) -> None
     assert user.run("install", "--yes").stdout.startswith("nothing to change")
     user.write(1)
     assert user.waiting() == 1
+
+
+def run_index(user: User, folder: Path) -> Ended:
+    """The command that an index names, in its folder."""
+    lines = (folder / "index.txt").read_text().splitlines()
+    (command,) = (line for line in lines if line.endswith("| mysql"))
+    command = command.removeprefix("#").removesuffix("mysql") + shlex.join(client(user))
+    return subprocess.run(
+        ["sh", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_folder_can_be_applied_with_the_command_in_its_index(user: User) -> None:
+    user.init()
+    said = user.run("generate", "-o", "db/triggers").stdout
+    folder = user.folder / "db/triggers"
+    assert f"wrote db/triggers/{user.schema}/orders.sql\n" in said
+    ended = run_index(user, folder)
+    assert ended.returncode == 0, ended.stderr
+    assert user.run("install", "--yes").stdout.startswith("nothing to change")
+    user.write(1)
+    assert user.waiting() == 1
+
+
+def test_after_an_error_in_a_folder_no_trigger_is_made(user: User) -> None:
+    """Each would make the writes to its table fail."""
+    user.init()
+    user.run("generate", "-o", "db")
+    shared = user.folder / "db/outbox.sql"
+    shared.write_text(shared.read_text().replace("CREATE TABLE", "CREATE TABEL"))
+    ended = run_index(user, user.folder / "db")
+    assert ended.returncode != 0
+    assert "TABEL" in ended.stderr
+    assert user.execute("SHOW TRIGGERS") == ()
+    user.write(1)
+
+
+def test_a_folder_that_was_forgotten_is_found_and_mended(user: User) -> None:
+    user.init()
+    user.run("generate", "-o", "db")
+    assert "as evtrig.yml says" in user.run("generate", "-o", "db", "--check").stdout
+    assert user.run("generate", "-o", "db").stdout.endswith("nothing changed\n")
+    user.run("init", "orders", "--force")
+    user.spec.write_text(user.spec.read_text() + "    images: key\n")
+    found = user.run("generate", "-o", "db", "--check", code=3).stdout
+    schema = user.schema
+    assert f"differs: db/{schema}/orders.sql\n" in found
+    assert f"left over: db/{schema}/people.sql\n" in found
+    (mend,) = (line for line in found.splitlines() if line.startswith("  → evtrig "))
+    user.run(*shlex.split(mend.removeprefix("  → evtrig ")))
+    user.run("generate", "-o", "db", "--check")
+    assert not (user.folder / f"db/{schema}/people.sql").exists()
+
+
+def test_somebody_elses_file_is_in_the_way_of_a_folder(user: User) -> None:
+    user.init()
+    (user.folder / "db").mkdir()
+    (user.folder / "db/outbox.sql").write_text("CREATE TABLE mine (id INT);\n")
+    ended = user.run("generate", "-o", "db", code=1)
+    assert "db/outbox.sql: in the way" in ended.stderr
+    assert "--force" in ended.stderr
+    assert os.listdir(user.folder / "db") == ["outbox.sql"]
+    user.run("generate", "-o", "db", "--force")
+    user.run("generate", "-o", "db", "--check")
 
 
 # relay

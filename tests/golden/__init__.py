@@ -1,5 +1,6 @@
 """The specs whose SQL is kept here: `NAME.yml` for both servers, `FAMILY/NAME.yml`
-for one; the SQL of each is in `FAMILY/NAME.sql`."""
+for one; the SQL of each is in `FAMILY/NAME.sql`. `folder` is what `generate -o` makes
+of `shop.yml` for MySQL."""
 
 from __future__ import annotations
 
@@ -33,9 +34,9 @@ def golden(family: str, name: str) -> Path:
     return FOLDER / family / f"{name}.sql"
 
 
-def generate(text: str) -> str:
+def generate(text: str, *options: str) -> str:
     """What `evtrig generate` prints for a spec, without a database."""
-    return printed(text, "generate")
+    return printed(text, "generate", *options)
 
 
 def printed(text: str, command: str, *arguments: str, dsn: str | None = None) -> str:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ import golden
 from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
+from evtrig.triggers.folder import INDEX, listed
 from evtrig.triggers.install import prepare
 from evtrig.triggers.spec import Spec, parse
 from evtrig.triggers.sql import ident, literal, qualified
@@ -137,6 +139,28 @@ def test_what_generate_prints_can_be_applied_and_install_finds_all_there(
         with Connection(dsn) as connection:
             create_tables(connection, spec)
             run(dsn, script)
+            left = [step.title for step in prepare(connection, spec).steps]
+            assert (name, left) == (name, [])
+            write(connection, name, spec)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
+def test_each_file_of_a_folder_can_be_applied_and_install_finds_all_there(
+    run: Run, server: ThrowawayServer, schema: str, drop: list[str], tmp_path: Path
+) -> None:
+    dsn = Dsn.parse(server.dsn)
+    for number, name in enumerate(cases(server)):
+        text = golden.spec_text(server.name, name)
+        text, _ = moved(text, "", f"{schema}{number}", drop)
+        spec = parse(text, path=f"{name}.yml")
+        folder = tmp_path / name
+        golden.generate(text, "--output", str(folder))
+        shared, *tables = listed((folder / INDEX).read_text())
+        with Connection(dsn) as connection:
+            create_tables(connection, spec)
+            # Each in a session of its own, and in any order but for the first.
+            for path in (shared, *reversed(tables)):
+                run(dsn, (folder / path).read_bytes().decode())
             left = [step.title for step in prepare(connection, spec).steps]
             assert (name, left) == (name, [])
             write(connection, name, spec)

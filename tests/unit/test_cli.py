@@ -89,6 +89,9 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
         ("init", "--dsn", "mysql://db/shop", "--tls-ca", "/no/such/ca.pem"),
         ("init", "--dsn", "mysql://a@db/shop?auth=rds-iam", "--tls", "ca"),
         ("generate", "--spec", "/no/such/evtrig.yml"),
+        ("generate", "--check"),
+        ("generate", "--force"),
+        ("generate", "-o", "db", "--check", "--force"),
     ],
     ids=" ".join,
 )

@@ -21,15 +21,17 @@ DOCUMENTS = (
     "docs/connection.md",
     "docs/emit.md",
     "docs/limits.md",
+    "docs/migrations.md",
     "docs/privileges.md",
     "docs/spec.md",
 )
 
 #: Without a spec in them.
 PROSE = (
-    "docs/connection.md",
     "docs/benchmarks.md",
+    "docs/connection.md",
     "docs/limits.md",
+    "docs/migrations.md",
     "docs/privileges.md",
 )
 
