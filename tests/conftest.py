@@ -1,7 +1,8 @@
 """Servers for the tests: a test that asks for ``server`` runs once on each.
 
 Fixtures: ``server`` (dsn, name, dsn_of(schema)), ``schema`` and ``outbox`` (names
-of a test's own), ``connect(**options)`` (a PyMySQL connection), and for tests that
+of a test's own), ``connect(**options)`` (a PyMySQL connection), ``account(*grants)``
+(evtrig's connection as an account of the test's own), and for tests that
 kill or configure a server of their own ``local_server`` and ``program``.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 import pymysql
 import pytest
 
+from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
 from evtrig.demo.mysqld import Mysqld, Program, programs
 from evtrig.demo.server import Candidate, LocalServer, Survey, ThrowawayServer
@@ -125,6 +127,35 @@ def connect(
     for connection in connections:
         if connection.open:
             connection.close()
+
+
+@pytest.fixture
+def account(server: ThrowawayServer) -> Iterator[Callable[..., Connection]]:
+    """``account(*grants)``: evtrig's connection as an account with exactly these.
+
+    It may create triggers though it has no SUPER. Accounts are dropped after the test.
+    """
+    made: list[tuple[str, Connection]] = []
+    trusted = "log_bin_trust_function_creators"
+    with driver(server) as root, root.cursor() as cursor:
+        cursor.execute(f"SELECT @@GLOBAL.{trusted}")
+        before = cursor.fetchone()
+        cursor.execute(f"SET GLOBAL {trusted} = 1")
+
+        def account(*grants: str) -> Connection:
+            name = f"s_{secrets.token_hex(4)}"
+            cursor.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'pw'")
+            for grant in grants:
+                cursor.execute(f"GRANT {grant} TO {name}@'%'")
+            dsn = server.dsn.partition("://")[2].rpartition("@")[2]
+            made.append((name, Connection(Dsn.parse(f"mysql://{name}:pw@{dsn}"))))
+            return made[-1][1]
+
+        yield account
+        for name, connection in made:
+            connection.close()
+            cursor.execute(f"DROP USER {name}@'%'")
+        cursor.execute(f"SET GLOBAL {trusted} = %s", before)
 
 
 @functools.cache

@@ -17,7 +17,8 @@ from .emit import PROCEDURE, Emit
 from .grant import definer_needs
 from .need import Need
 from .probe import probes
-from .scratch import PRIVILEGES, scratch_schema
+from .scratch import PRIVILEGES
+from .scratch_schema import scratch_schema
 
 __all__ = [
     "DEFAULT_ROLES",

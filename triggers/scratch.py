@@ -20,7 +20,7 @@ columns may be NULL, and with a key of its own (sql_require_primary_key).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..database.connection import Connection
@@ -31,27 +31,21 @@ from .plan import Plan
 from .privilege import own_privileges
 from .probe import Error, Probe, probes, problems, render_probe, told
 from .render import SESSION
+from .scratch_schema import COMMENT, held, scratch_schema
 from .sql import Sql, account, every_table, ident, literal, qualified
 
 __all__ = [
     "Failure",
     "dry_run",
     "lacking",
+    "lacking_of",
     "scratch_schema",
     "to_try",
     "try_expressions",
 ]
 
-SUFFIX = "_scratch"
-#: dev.mysql.com/doc, "Identifier Length Limits"; of a GET_LOCK's name too.
-NAME_LENGTH = 64
-#: Every table has it, so that nobody else's is ever dropped.
-COMMENT = "Made by evtrig to try expressions; may be dropped"
 #: All of them are needed, and no other (MySQL 9.7, MariaDB 10.11).
 PRIVILEGES = ("CREATE", "DROP", "SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER")
-#: Seconds to wait until another installer has finished.
-LOCK_TIMEOUT = 10
-
 #: What a copied row holds was once accepted, if not by strict mode.
 FIRING_MODE = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES"
 
@@ -61,17 +55,6 @@ SELECT column_name, data_type, character_maximum_length
  WHERE table_schema = %s AND table_name = %s
  ORDER BY ordinal_position
 """
-TABLES = """\
-SELECT table_name, table_comment
-  FROM information_schema.tables
- WHERE table_schema = %s
-"""
-ROUTINES = """\
-SELECT routine_name
-  FROM information_schema.routines
- WHERE routine_schema = %s
-"""
-SCHEMA = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
 
 #: Of invented rows, one each: a number, a date, JSON.
 TEXTS = ("1", "2000-01-01", "{}")
@@ -113,11 +96,6 @@ class Failure:
     tried: int
 
 
-def scratch_schema(outbox: str) -> str:
-    """The name of the schema in which expressions are tried."""
-    return outbox[: NAME_LENGTH - len(SUFFIX)] + SUFFIX
-
-
 def to_try(captures: Sequence[Capture], plan: Plan) -> tuple[Capture, ...]:
     """The tables with expressions for which the plan creates a trigger."""
     created = {step.source for step in plan.steps if step.kind == "trigger"}
@@ -131,15 +109,26 @@ def lacking(
     if not captures:
         return []
     schema = scratch_schema(outbox)
-    own = own_privileges(connection)
-    user = str(connection.value("SELECT CURRENT_USER()"))
     needed = [
         (privilege, schema, None, every_table(schema)) for privilege in PRIVILEGES
     ] + [("SELECT", c.schema, c.table, qualified(c.schema, c.table)) for c in captures]
+    return lacking_of(connection, needed, "to try the expressions of the spec")
+
+
+def lacking_of(
+    connection: Connection,
+    needed: Iterable[tuple[str, str, str | None, Sql]],
+    why: str,
+) -> list[Problem]:
+    """Of privileges on a schema or a table, those that the account lacks.
+
+    Each with schema, table or None, and the object as GRANT takes it.
+    """
+    own = own_privileges(connection)
+    user = str(connection.value("SELECT CURRENT_USER()"))
     return [
         (
-            f"{user} lacks the privilege {privilege} on {on} (to try the expressions"
-            " of the spec)",
+            f"{user} lacks the privilege {privilege} on {on} ({why})",
             f"GRANT {privilege} ON {on} TO {account(*user.rsplit('@', 1))}",
         )
         for privilege, of, table, on in needed
@@ -352,58 +341,5 @@ class Bench:
 def scratch(connection: Connection, outbox: str) -> Iterator[Bench]:
     """An empty scratch schema, dropped afterwards whatever happens."""
     schema = scratch_schema(outbox)
-    if not connection.value("SELECT GET_LOCK(%s, %s)", (schema, LOCK_TIMEOUT)):
-        problem = f"another evtrig is trying expressions in {schema}"
-        hint = "Wait until it has finished, and run the command again."
-        raise PreflightError(((problem, hint),))
-    session = connection.value("SELECT CONNECTION_ID()")
-    before = connection.row("SELECT @@SESSION.sql_mode, @@SESSION.lock_wait_timeout")
-    try:
-        for statement in SESSION:
-            connection.execute(statement)
-        _remove(connection, schema)
-        try:
-            connection.execute(f"CREATE SCHEMA {ident(schema)}")
-            yield Bench(connection, schema)
-        finally:
-            _clean_up(connection, schema, session)
-    finally:
-        # A connection that is gone has taken the lock along.
-        with contextlib.suppress(ConnectionLost):
-            connection.execute("SELECT RELEASE_LOCK(%s)", (schema,))
-            connection.execute(
-                "SET SESSION sql_mode = %s, SESSION lock_wait_timeout = %s", before
-            )
-
-
-def _clean_up(connection: Connection, schema: str, session: int) -> None:
-    try:
-        _remove(connection, schema)
-    except ConnectionLost:
-        # Ctrl-C in the middle of a statement closes the connection, and the server goes
-        # on with it. What cannot be dropped now is dropped by the next install.
-        with contextlib.suppress(DatabaseError), Connection(connection.dsn) as other:
-            with contextlib.suppress(DatabaseError):
-                other.execute(f"KILL {session:d}")
-            if other.value("SELECT GET_LOCK(%s, %s)", (schema, LOCK_TIMEOUT)):
-                _remove(other, schema)
-
-
-def _remove(connection: Connection, schema: str) -> None:
-    """Drop the schema, if nothing is in it but evtrig's own."""
-    if connection.row(SCHEMA, (schema,)) is None:
-        return
-    others = [
-        name
-        for name, comment in connection.rows(TABLES, (schema,))
-        if comment != COMMENT
-    ]
-    others += [name for (name,) in connection.rows(ROUTINES, (schema,))]
-    if others:
-        problem = (
-            f"there is a schema {schema}, in which evtrig tries the expressions of the"
-            f" spec, and it holds {others[0]}"
-        )
-        hint = "Drop it if it is of no use, or choose another `outbox:`."
-        raise PreflightError(((problem, hint),))
-    connection.execute(f"DROP SCHEMA IF EXISTS {ident(schema)}")
+    with held(connection, [schema]):
+        yield Bench(connection, schema)

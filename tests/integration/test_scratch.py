@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import threading
 import time
@@ -475,7 +474,7 @@ def test_what_is_somebody_elses_stays(place: Place, thing: str) -> None:
 def test_two_installers_do_not_meet(
     place: Place, connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evtrig.triggers.scratch.LOCK_TIMEOUT", 0)
+    monkeypatch.setattr("evtrig.triggers.scratch_schema.LOCK_TIMEOUT", 0)
     other = connect()
     other.cursor().execute(f"SELECT GET_LOCK('{place.scratch}', 0)")
     said = place.attempt(place.spec(when("NEW.v > 0")))
@@ -513,30 +512,6 @@ def test_a_long_outbox_makes_a_name_that_fits() -> None:
 
 
 # Privileges
-
-
-@pytest.fixture
-def account(place: Place) -> Iterator[Callable[..., Connection]]:
-    """``account(*grants)``: the connection of an account with exactly these."""
-    made: list[tuple[str, Connection]] = []
-    ((trusted,),) = place.execute("SELECT @@GLOBAL.log_bin_trust_function_creators")
-    place.execute("SET GLOBAL log_bin_trust_function_creators = 1")
-
-    def account(*grants: str) -> Connection:
-        name = f"s_{secrets.token_hex(4)}"
-        place.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'pw'")
-        for grant in grants:
-            place.execute(f"GRANT {grant} TO {name}@'%'")
-        dsn = place.server.dsn.partition("://")[2].rpartition("@")[2]
-        connection = Connection(Dsn.parse(f"mysql://{name}:pw@{dsn}"))
-        made.append((name, connection))
-        return connection
-
-    yield account
-    for name, connection in made:
-        connection.close()
-        place.execute(f"DROP USER {name}@'%'")
-    place.execute(f"SET GLOBAL log_bin_trust_function_creators = {trusted}")
 
 
 def grants(place: Place) -> dict[str, str]:
