@@ -27,20 +27,39 @@ __all__ = ["check"]
     metavar="N",
     help="Also try every expression of the spec on N rows of each table, on a copy.",
 )
+@option(
+    "--ddl",
+    metavar="FILE",
+    help="Only say what the statements of a pending migration would do to capture;"
+    " - reads standard input. They are tried on empty copies of the tables.",
+)
 @json_option
-def check(path: str, dsn: Dsn, rows: int | None, as_json: bool) -> None:
+def check(
+    path: str, dsn: Dsn, rows: int | None, ddl: str | None, as_json: bool
+) -> None:
     """Look for what is not captured as the spec says, and for what cannot be.
 
-    Changes nothing; with --dry-run-rows it makes copies of the tables in a schema of
-    its own and drops them again. Exits with 3 if there is something to mend; notices
-    do not count.
+    Changes nothing; with --dry-run-rows and --ddl it makes copies of the tables in a
+    schema of its own and drops them again. Exits with 3 if there is something to mend;
+    notices do not count.
     """
     from ..database.connection import Connection
+    from ..errors import UsageError
     from ..triggers.check import check, check_expressions, summary
+    from ..triggers.ddl import foresee, read
 
     spec = load_spec(path)
+    if ddl is not None and rows is not None:
+        raise UsageError(
+            "--ddl and --dry-run-rows do not go together",
+            hint="Give one after the other: --ddl looks at the migration alone.",
+        )
+    statements = None if ddl is None else read(ddl)
     with Connection(dsn) as connection:
-        findings = check(connection, spec)
+        if ddl is not None and statements is not None:
+            findings = foresee(connection, spec, statements, ddl)
+        else:
+            findings = check(connection, spec)
         if rows is not None:
             findings = (*check_expressions(connection, spec, rows), *findings)
     if as_json:
@@ -50,7 +69,9 @@ def check(path: str, dsn: Dsn, rows: int | None, as_json: bool) -> None:
             click.echo(f"{finding.severity}: {finding.object}: {finding.problem}")
             if finding.consequence:
                 click.echo(f"    {finding.consequence}")
-            click.echo(f"  → {finding.mend}")
+            if finding.mend:
+                mend = finding.mend.replace("\n", "\n    ")
+                click.echo(f"  → {mend}")
         click.echo(summary(findings))
     if any(finding.is_fault for finding in findings):
         sys.exit(3)

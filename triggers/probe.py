@@ -13,7 +13,7 @@ from .expression import Expression
 from .render import render
 from .sql import Sql, qualified
 
-__all__ = ["Error", "Probe", "probes", "problems", "render_probe", "told"]
+__all__ = ["REASONS", "Error", "Probe", "probes", "problems", "render_probe", "told"]
 
 #: Error numbers of either server.
 UNKNOWN_COLUMN, SYNTAX, UNDECLARED, NO_FUNCTION = 1054, 1064, 1327, 1305
@@ -40,6 +40,7 @@ ROW_HINT = (
 REASONS = {
     1264: "a number is out of range",
     1292: "a value is not of the type that it is compared with or converted to",
+    1300: "a binary value is taken for text",
     1301: "a result is larger than max_allowed_packet",
     1366: "a value does not fit the type or character set that it is converted to",
     1406: "a text is too long",
