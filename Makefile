@@ -16,8 +16,9 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
 	@$(VENV)/bin/pytest --durations=10 $(ARGS)
 
-bench: servers venv ## what each option costs the application's write (ARGS="--server mysql")
+bench: servers venv ## figures, the cost of capture and of many tables (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)
+	@$(VENV)/bin/python benchmarks/tables.py $(filter --server mysql mariadb,$(ARGS))
 
 check: venv ## style, types, and whether generated documentation is up to date
 	@$(VENV)/bin/ruff check .

@@ -97,7 +97,7 @@ def replace_triggers(
                 state="outdated" if reasons else "installed",
                 source=capture.source,
                 reasons=reasons,
-                difference=difference(newest.body, wanted),
+                difference=difference(newest.body, wanted) if reasons else (),
             )
         )
     return Replacement(tuple(items), tuple(create), tuple(drops))
@@ -263,20 +263,18 @@ def _create(
     previous: InstalledTrigger | None,
     new_token: Callable[[TriggerName], str] | None,
 ) -> Step:
-    def rendered(token: str) -> Sql:
-        return render_trigger(
-            capture,
-            name,
-            server,
-            token=token,
-            previous=previous.name if previous else None,
-            previous_token=previous.token if previous else None,
-        )
-
-    token = default_token(name)
+    token = drawn = new_token(name) if new_token else default_token(name)
+    trigger = render_trigger(
+        capture,
+        name,
+        server,
+        token=drawn,
+        previous=previous.name if previous else None,
+        previous_token=previous.token if previous else None,
+    )
     if new_token is not None:
-        drawn = new_token(name)
-        token = sealed(drawn, _body(rendered(drawn)))
+        token = sealed(drawn, _body(trigger))
+        trigger = Sql(trigger.replace(drawn, token))
     # With an older generation there, the newer one may stay whatever happens: that is
     # what the marks are for. Dropping it would leave marks behind for the older one.
     undo = None if previous else _drop_sql(capture.schema, name)
@@ -285,7 +283,7 @@ def _create(
     return Step(
         "trigger",
         title,
-        rendered(token),
+        trigger,
         source=capture.source,
         undo=undo,
         table=(capture.schema, capture.table),

@@ -35,7 +35,7 @@ __all__ = ["Patience", "apply", "cascades_of", "prepare", "server_of", "tables_o
 
 #: Seconds for which a statement is tried again that waits for somebody's transaction.
 LOCK_TIMEOUT = 60.0
-#: Seconds for which it waits in the server the first time; one second later on.
+#: Seconds for which the first try waits in the server, later ones for one second.
 FIRST_WAIT = 3
 #: Seconds between two looks whether the one in the way has gone.
 LOCK_POLL = 0.5
@@ -166,7 +166,7 @@ def apply(
     if not todo.steps:
         return
     patience = patience or Patience()
-    for statement in SESSION:
+    for statement in (*SESSION, _first_wait(patience)):
         connection.execute(statement)
     done: list[Step] = []
     for step in todo.steps:
@@ -190,15 +190,16 @@ def _execute(connection: Connection, step: Step, patience: Patience) -> None:
     deadline = patience.clock() + patience.seconds
     found: tuple[Blocker, ...] = ()
     for attempt in itertools.count():
-        longest = min(FIRST_WAIT if attempt == 0 else 1, patience.seconds)
-        wait = f"SET SESSION lock_wait_timeout = {max(1, int(longest)):d}"
-        connection.execute(wait)
+        if attempt == 1:
+            connection.execute("SET SESSION lock_wait_timeout = 1")
         try:
             connection.execute(step.sql)
         except DatabaseError as error:
             if error.number != LOCK_WAIT_TIMEOUT:
                 raise
         else:
+            if attempt:
+                connection.execute(_first_wait(patience))
             return
         found = blockers(connection, *step.table) if step.table else ()
         if attempt == 0:
@@ -210,6 +211,11 @@ def _execute(connection: Connection, step: Step, patience: Patience) -> None:
                 number=LOCK_WAIT_TIMEOUT,
                 hint=f"Wait until it has ended{_kill(found)}.",
             )
+
+
+def _first_wait(patience: Patience) -> str:
+    seconds = max(1, int(min(FIRST_WAIT, patience.seconds)))
+    return f"SET SESSION lock_wait_timeout = {seconds:d}"
 
 
 def _let_end(
@@ -241,8 +247,8 @@ def _in_the_way(step: Step, found: Sequence[Blocker]) -> str:
     where = ".".join(step.table) if step.table else "it"
     if not found:
         return (
-            f"an open transaction uses {where}; this account may not see which (it"
-            " lacks PROCESS)"
+            f"an open transaction uses {where}; which one could not be seen (that takes"
+            " the privilege PROCESS)"
         )
     named = "; ".join(str(blocker) for blocker in found[:NAMED])
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""

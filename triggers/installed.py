@@ -53,12 +53,12 @@ class InstalledTrigger:
     @property
     def token(self) -> str:
         """What it expects of the next generation; empty if that was edited away."""
-        return self._find(rf"@{self.name.next} AS BINARY\) = CONCAT\('(\w+)'") or ""
+        return self._told(EXPECTED, self.name.next) or ""
 
     @property
     def previous_token(self) -> str | None:
         """What it tells the generation before; None if it was the first."""
-        return self._find(rf"SET @{self.name} = CONCAT\('(\w+)'")
+        return self._told(LEFT, self.name)
 
     @property
     def is_edited(self) -> bool | None:
@@ -73,7 +73,8 @@ class InstalledTrigger:
     @property
     def cascades_to(self) -> frozenset[str]:
         """The captured tables that such a trigger is there for, as ``schema.table``."""
-        listed = self._find(r"evtrig_tables [^']* DEFAULT '((?:[^'\\]|''|\\.)*)'") or ""
+        match = CAPTURED.search(self.body)
+        listed = match[1] if match else ""
         pairs = QUALIFIED.findall(listed.replace("''", "'").replace("\\\\", "\\"))
         return frozenset(".".join(pair).replace("``", "`") for pair in pairs)
 
@@ -81,9 +82,9 @@ class InstalledTrigger:
         """Whether its events go to this table, a quoted name."""
         return events in self.body or literal(events) in self.body
 
-    def _find(self, pattern: str) -> str | None:
-        match = re.search(pattern, self.body)
-        return match[1] if match else None
+    def _told(self, pattern: re.Pattern[str], name: TriggerName) -> str | None:
+        found = pattern.finditer(self.body)
+        return next((match["token"] for match in found if match[1] == str(name)), None)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class Installed:
     is_definer_hidden: bool = False
 
 
+#: A trigger's token, where the next generation and where the one before is told it.
+EXPECTED = re.compile(r"@(evtrig_\w+) AS BINARY\) = CONCAT\('(?P<token>\w+)'")
+LEFT = re.compile(r"SET @(evtrig_\w+) = CONCAT\('(?P<token>\w+)'")
+#: The captured tables that a trigger of a cascade is there for.
+CAPTURED = re.compile(r"evtrig_tables [^']* DEFAULT '((?:[^'\\]|''|\\.)*)'")
 QUALIFIED = re.compile(r"`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`")
 
 #: What makes information_schema.triggers unfaithful: MySQL 9.7 garbles a name with a

@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/benchmarks.md",
     "docs/connection.md",
     "docs/emit.md",
+    "docs/install.md",
     "docs/limits.md",
     "docs/migrations.md",
     "docs/privileges.md",
@@ -30,6 +31,7 @@ DOCUMENTS = (
 PROSE = (
     "docs/benchmarks.md",
     "docs/connection.md",
+    "docs/install.md",
     "docs/limits.md",
     "docs/migrations.md",
     "docs/privileges.md",
