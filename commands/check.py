@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UsageError
 from .options import dsn_option, json_option, load_spec, option, spec_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
+    from ..triggers.check import Finding
+    from ..triggers.foreseen import Foreseen
 
 __all__ = ["check"]
 
@@ -33,9 +35,30 @@ __all__ = ["check"]
     help="Only say what the statements of a pending migration would do to capture;"
     " - reads standard input. They are tried on empty copies of the tables.",
 )
+@option(
+    "--max-age",
+    type=click.IntRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an event may wait, by the clock of the database.",
+)
+@option(
+    "--ignore",
+    multiple=True,
+    metavar="CODE[:OBJECT]",
+    help="Leave out findings of this kind, or those about this object; may be repeated."
+    " docs/check.md lists the codes.",
+)
 @json_option
 def check(
-    path: str, dsn: Dsn, rows: int | None, ddl: str | None, as_json: bool
+    path: str,
+    dsn: Dsn,
+    rows: int | None,
+    ddl: str | None,
+    max_age: int,
+    ignore: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Look for what is not captured as the spec says, and for what cannot be.
 
@@ -44,34 +67,56 @@ def check(
     notices do not count.
     """
     from ..database.connection import Connection
-    from ..errors import UsageError
-    from ..triggers.check import check, check_expressions, summary
+    from ..triggers.check import check, check_expressions, check_patterns, ignored
     from ..triggers.ddl import foresee, read
 
+    check_patterns(ignore)
     spec = load_spec(path)
-    if ddl is not None and rows is not None:
-        raise UsageError(
-            "--ddl and --dry-run-rows do not go together",
-            hint="Give one after the other: --ddl looks at the migration alone.",
-        )
-    statements = None if ddl is None else read(ddl)
+    if ddl is not None:
+        for given, name in ((rows, "--dry-run-rows"), (ignore, "--ignore")):
+            if given:
+                raise UsageError(
+                    f"--ddl and {name} do not go together",
+                    hint="Give one after the other: --ddl looks at the migration"
+                    " alone.",
+                )
+        statements = read(ddl)
+        with Connection(dsn) as connection:
+            report(foresee(connection, spec, statements, ddl), as_json=as_json)
+        return
     with Connection(dsn) as connection:
-        if ddl is not None and statements is not None:
-            findings = foresee(connection, spec, statements, ddl)
-        else:
-            findings = check(connection, spec)
+        findings = check(connection, spec, max_age=max_age)
         if rows is not None:
             findings = (*check_expressions(connection, spec, rows), *findings)
+    kept = tuple(finding for finding in findings if not ignored(finding, ignore))
+    report(kept, as_json=as_json)
+
+
+def report(
+    findings: tuple[Finding, ...] | tuple[Foreseen, ...], *, as_json: bool
+) -> None:
+    """Print them, and exit with 3 if one is for somebody to mend."""
+    from ..triggers.check import Finding, summary
+
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(f) for f in findings], indent=2))
+        click.echo(json.dumps([f.as_dict() for f in findings], indent=2))
     else:
         for finding in findings:
-            click.echo(f"{finding.severity}: {finding.object}: {finding.problem}")
-            if finding.consequence:
-                click.echo(f"    {finding.consequence}")
-            if finding.mend:
-                mend = finding.mend.replace("\n", "\n    ")
-                click.echo(f"  → {mend}")
-        click.echo(summary(findings))
+            line = f"{finding.severity}: {finding.object}: {finding.problem}"
+            if isinstance(finding, Finding):
+                show(f"{line} [{finding.code}]", finding.consequence, *finding.mend)
+            else:
+                show(line, finding.consequence, *filter(None, [finding.mend]))
+        click.echo(summary(finding.severity for finding in findings))
     if any(finding.is_fault for finding in findings):
         sys.exit(3)
+
+
+def show(line: str, consequence: str, *mends: object) -> None:
+    """One finding for people; a line of what mends it can be run as it is."""
+    click.echo(line)
+    if consequence:
+        click.echo(f"    {consequence}")
+    for mend in mends:
+        text = str(mend).replace("\n", "\n    ")
+        click.echo(f"  → {text}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..database.connection import Connection
 from ..errors import UsageError
-from .check import Finding
+from .foreseen import Foreseen
 from .ground import Ground, Task
 from .spec import Spec
 from .statement import split
@@ -58,7 +58,7 @@ def read(path: str) -> str:
 
 def foresee(
     connection: Connection, spec: Spec, text: str, path: str
-) -> tuple[Finding, ...]:
+) -> tuple[Foreseen, ...]:
     """Try the statements of a migration on scratch copies; what would come of them.
 
     Raises UsageError for a text that cannot be split, PreflightError if the account
@@ -72,10 +72,10 @@ def foresee(
             hint="Give the statements of the migration, each ended by a semicolon.",
         )
     ground = Ground.survey(connection, spec)
-    findings: list[Finding] = []
+    findings: list[Foreseen] = []
     tasks: list[Task] = []
     for found in ground.sort(statements, path):
-        if isinstance(found, Finding):
+        if isinstance(found, Foreseen):
             findings.append(found)
         else:
             tasks.append(found)
@@ -83,7 +83,7 @@ def foresee(
         findings += Trial(connection, ground, tasks, path).findings()
     if not any(finding.is_fault for finding in findings):
         findings.append(
-            Finding(
+            Foreseen(
                 "notice",
                 path,
                 "nothing in it disturbs capture",

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..database.server import Server
-from .check import Finding
 from .column import ColumnType, UnknownType
+from .foreseen import Foreseen
 from .order import Change, Fate, mentions
 from .probe import REASONS
 from .rehearsal import TWINLESS, Failed, State
@@ -46,7 +46,7 @@ class Stage:
 
 def foreseen(
     stage: Stage, subjects: Sequence[Subject], server: Server
-) -> Iterator[Finding]:
+) -> Iterator[Foreseen]:
     """What comes of one statement for each captured table."""
     for subject in subjects:
         before = stage.before.table_of(subject.source)
@@ -133,16 +133,16 @@ def _fate(source: Name, before: State, after: State) -> Fate:
     return "dropped" if place is None else "renamed"
 
 
-def _moved(subject: Subject, stage: Stage, fate: Fate) -> Finding:
+def _moved(subject: Subject, stage: Stage, fate: Fate) -> Foreseen:
     source = str(subject)
     if not subject.captures:
         problem = f"{fate} by {stage.title}"
         consequence = "What its foreign keys do to captured tables makes no event then."
-        return Finding("error", source, problem, consequence, "evtrig install")
+        return Foreseen("error", source, problem, consequence, "evtrig install")
     place = stage.after.places.get(subject.source)
     to = ".".join(place) if place else ""
     if fate == "swapped":
-        return Finding(
+        return Foreseen(
             "error",
             source,
             f"capture stops without an error after {stage.title}",
@@ -159,7 +159,7 @@ def _moved(subject: Subject, stage: Stage, fate: Fate) -> Finding:
                 f"Every write to {to} fails (1142): {subject.owner}, who owns the"
                 f" triggers, has no {' and no '.join(lacks)} on it."
             )
-        return Finding(
+        return Foreseen(
             "error",
             source,
             f"is not captured under its new name after {stage.title}",
@@ -167,14 +167,14 @@ def _moved(subject: Subject, stage: Stage, fate: Fate) -> Finding:
             "Stop the writes to it until its triggers have been replaced.",
         )
     if fate == "anew":
-        return Finding(
+        return Foreseen(
             "error",
             source,
             f"capture stops without an error after {stage.title}",
             "Its triggers went with the table, and the new one has none.",
             "evtrig install, before anybody writes to it.",
         )
-    return Finding(
+    return Foreseen(
         "warning",
         source,
         f"dropped by {stage.title}",
@@ -183,10 +183,10 @@ def _moved(subject: Subject, stage: Stage, fate: Fate) -> Finding:
     )
 
 
-def _partitions(subject: Subject, stage: Stage) -> Iterator[Finding]:
+def _partitions(subject: Subject, stage: Stage) -> Iterator[Foreseen]:
     for verb in ("DROP", "TRUNCATE", "EXCHANGE", "CONVERT"):
         if stage.failed is None and stage.statement.has_words(verb, "PARTITION"):
-            yield Finding(
+            yield Foreseen(
                 "warning",
                 str(subject),
                 f"rows come or go without an event by {stage.title}",
@@ -204,7 +204,7 @@ def _new_failures(source: Name, before: State, after: State) -> dict[str, Failed
     }
 
 
-def _failing(subject: Subject, stage: Stage, fate: Fate) -> Iterator[Finding]:
+def _failing(subject: Subject, stage: Stage, fate: Fate) -> Iterator[Foreseen]:
     place = stage.after.places.get(subject.source)
     if place is None or (
         place != subject.source and subject.source in stage.after.tables
@@ -213,7 +213,7 @@ def _failing(subject: Subject, stage: Stage, fate: Fate) -> Iterator[Finding]:
         return
     found = _new_failures(subject.source, stage.before, stage.after)
     if failed := found.pop(TWINLESS, None):
-        yield Finding(
+        yield Foreseen(
             "warning",
             ".".join(place),
             f"writes after {stage.title} could not be tried: {failed}",
@@ -229,7 +229,7 @@ def _failing(subject: Subject, stage: Stage, fate: Fate) -> Iterator[Finding]:
         some = (
             f"every {listed} fails" if is_every else f"{listed} fails for some values"
         )
-        yield Finding(
+        yield Foreseen(
             "error",
             ".".join(place),
             f"{some} after {stage.title}: {found[operations[0]]}",
@@ -252,7 +252,7 @@ def _renamed(
 
 def _columns(
     subject: Subject, stage: Stage, before: Table, after: Table, server: Server
-) -> Iterator[Finding]:
+) -> Iterator[Foreseen]:
     source, spec = str(subject), subject.spec
     if not subject.captures:
         return
@@ -269,7 +269,7 @@ def _columns(
             continue
         if where:
             is_recorded = column.name.lower() in subject.recorded
-            yield Finding(
+            yield Foreseen(
                 "warning" if is_recorded else "notice",
                 source,
                 f"has no column {column.name} after {stage.title}",
@@ -292,7 +292,7 @@ def _columns(
             mend += ", and run evtrig install."
         else:
             mend = "evtrig install, right afterwards."
-        yield Finding(
+        yield Foreseen(
             "warning",
             source,
             f"{column.name} {column.type} {what}, after {stage.title}",
@@ -310,7 +310,7 @@ def _columns(
             mend = f"Write {column.type} in `columns:`, and run evtrig install."
             if spec is None or spec.columns is None:
                 mend = "evtrig install, right afterwards."
-        yield Finding(
+        yield Foreseen(
             "warning",
             source,
             f"{problem}, after {stage.title}",
@@ -321,7 +321,7 @@ def _columns(
     if before.primary_key != after.primary_key and spec and spec.key is None:
         columns = {c.name.lower() for c in after.columns}
         if set(map(str.lower, before.primary_key)) <= columns and after.primary_key:
-            yield Finding(
+            yield Foreseen(
                 "warning",
                 source,
                 f"its key is {', '.join(after.primary_key)} after {stage.title}",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..database.connection import Connection
 from ..database.server import Server
 from ..errors import UsageError
-from .check import Finding
 from .foreign_key import ForeignKey, foreign_keys
+from .foreseen import Foreseen
 from .install import server_of, tables_of
 from .scratch_name import OWN
 from .spec import Spec
@@ -93,7 +93,7 @@ class Ground:
 
     def sort(
         self, statements: Sequence[Statement], path: str
-    ) -> Iterator[Task | Finding]:
+    ) -> Iterator[Task | Foreseen]:
         """What is tried, and what has to be said of the rest."""
         schema: str | None = self.default
         is_elsewhere = False
@@ -143,7 +143,7 @@ class Ground:
         for verb, lines in passed.items():
             listed = ", ".join(map(str, lines[:5])) + (", …" if lines[5:] else "")
             at = f"line{'s' if len(lines) > 1 else ''} {listed}"
-            yield Finding(
+            yield Foreseen(
                 "notice",
                 path,
                 f"{verb} on {at} is passed over",
@@ -151,7 +151,7 @@ class Ground:
                 "",
             )
 
-    def not_tried(self, statement: Statement, why: str, path: str) -> Finding:
+    def not_tried(self, statement: Statement, why: str, path: str) -> Foreseen:
         """About a statement that is passed over, and could matter."""
         names = {self.fold(name) for name in statement.names}
         captured = {self.fold(table.name) for table in self.spec.tables}
@@ -159,7 +159,7 @@ class Ground:
         first = statement.verb.partition(" ")[0]
         may_matter = bool(names & captured) or first in OPAQUE
         may_matter |= any(name.startswith("evtrig_") for name in names)
-        return Finding(
+        return Foreseen(
             "warning" if may_matter else "notice",
             f"{path}:{statement.line}",
             f"{statement.title} was not tried: {why}",

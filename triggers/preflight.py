@@ -20,7 +20,7 @@ from .role import SET_DEFINER, Wanted, Work, installer_needs
 from .sql import qualified
 from .trigger import TriggerName
 
-__all__ = ["lacking", "preexisting_problems", "preflight"]
+__all__ = ["lacking", "preexisting_problems", "preflight", "unkept_names"]
 
 
 def preflight(
@@ -56,7 +56,7 @@ def preexisting_problems(
     return [
         *_server_problems(connection),
         *_outbox_problems(installed, outbox),
-        *_unkept_names(connection, captures, outbox),
+        *unkept_names(connection, captures, outbox),
         *_name_problems(captures, installed, outbox),
     ]
 
@@ -100,7 +100,7 @@ def _outbox_problems(installed: Installed, outbox: str) -> Iterable[Problem]:
             )
 
 
-def _unkept_names(
+def unkept_names(
     connection: Connection, captures: Sequence[Capture], outbox: str
 ) -> Iterable[Problem]:
     """Names that MySQL 9.7 cannot keep in a trigger's body (3507).

@@ -52,7 +52,10 @@ SET_DEFINER = ("SET_ANY_DEFINER", "SET_USER_ID", "SET USER")
 
 #: Where MySQL keeps accounts, so that SHOW GRANTS FOR works, and who may write where.
 #: MariaDB wants all of the schema for SHOW GRANTS FOR (1044). Both measured.
-ACCOUNT_TABLES = ("user", "db", "tables_priv")
+ACCOUNT_TABLES = ("user", "db", "tables_priv", "role_edges")
+
+#: Where MySQL says whether it watches transactions.
+SETUP_TABLES = ("setup_instruments", "setup_consumers")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ class Wanted:
     @property
     def needs_salt(self) -> bool:
         return any(capture.needs_salt for capture in self.captures)
+
+    @property
+    def needs_transaction(self) -> bool:
+        """Whether events carry the id of their transaction, or a gap looks for it."""
+        is_emitted = self.emit is not None and self.emit.transaction
+        return is_emitted or any(c.needs_transaction for c in self.captures)
 
     @property
     def definer_needs(self) -> tuple[Need, ...]:
@@ -229,6 +238,7 @@ def status_needs(
     *,
     needs_salt: bool,
     has_emit: bool,
+    needs_transaction: bool,
 ) -> tuple[Need, ...]:
     """To see all that evtrig check looks at; read-only but for TRIGGER.
 
@@ -254,6 +264,9 @@ def status_needs(
     for table in accounts:
         why = "to see what the definer and others may do; shows password hashes too"
         needs.append(Need("SELECT", why, "mysql", table))
+    for table in SETUP_TABLES if needs_transaction and not server.is_mariadb else ():
+        why = "to see whether transactions are watched"
+        needs.append(Need("SELECT", why, "performance_schema", table))
     needs.append(Need("PROCESS", "to see open transactions"))
     return tuple(needs)
 
@@ -292,5 +305,6 @@ def needs_of(role: str, wanted: Wanted) -> tuple[Need, ...]:
             wanted.outbox,
             needs_salt=wanted.needs_salt,
             has_emit=has_emit,
+            needs_transaction=wanted.needs_transaction,
         )
     return uninstaller_needs(wanted.schemas, wanted.outbox, has_emit=has_emit)

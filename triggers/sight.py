@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..database.connection import Connection
@@ -12,9 +11,10 @@ from .privilege import Privileges, own_privileges
 from .role import status_needs
 from .spec import Spec
 from .sql import Sql
-from .step import Step
+from .step import Item
+from .table import Table
 
-__all__ = ["Sight", "look"]
+__all__ = ["Sight", "look", "needs_transaction"]
 
 
 @dataclass(frozen=True)
@@ -28,29 +28,44 @@ class Sight:
     #: What it does not have, with the statement that grants it.
     missing: tuple[tuple[Need, Sql], ...]
 
-    def known(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        """The steps that are missing for sure.
+    def shows(self, item: Item) -> bool:
+        """Whether the account would see it if it were there.
 
-        What an account may not see looks to it as if it were not there.
+        What an account may not see looks to it as if it were missing.
         """
-        return tuple(step for step in steps if self._shows(step))
+        if item.kind in ("account", "grant"):
+            return any(self.own.allow("SELECT", "mysql", t) for t in ("user", None))
+        if item.kind == "procedure":
+            return self._shows_procedures()
+        if item.kind == "trigger":
+            return self._shows_triggers(item.source or "")
+        table = item.name.removeprefix(f"{self.outbox}.").partition(" ")[0]
+        privileges = ("SELECT", "INSERT", "CREATE")
+        return any(self.own.allow(p, self.outbox, table) for p in privileges)
 
-    def _shows(self, step: Step) -> bool:
-        lacks = {(need.privilege, need.schema, need.table) for need, _ in self.missing}
-        if step.kind in ("account", "grant"):
-            return lacks.isdisjoint({("SELECT", "mysql", t) for t in ("user", None)})
-        if step.kind == "procedure" or step.title.startswith("drop procedure"):
-            hiding = {("SHOW_ROUTINE", None, None), ("SELECT", "mysql", None)}
-            return lacks.isdisjoint(hiding)
-        if step.kind == "outbox":
-            return all(schema != self.outbox for _, schema, _ in lacks)
-        source = step.source or ""
-        for privilege, schema, _ in lacks:
-            # A name may hold a dot.
-            if privilege == "TRIGGER" and source.startswith(f"{schema}."):
-                table = source.removeprefix(f"{schema}.")
-                return self.own.allow("TRIGGER", schema, table)
-        return True
+    def hides(self, schema: str, name: str, table: Table | None) -> bool:
+        """Whether a captured table, or its columns, may be there and not be shown."""
+        if table is not None:
+            return not table.is_view and not table.columns
+        # Whoever has any of them is shown that it is there.
+        privileges = ("SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "TRIGGER")
+        return not any(self.own.allow(p, schema, name) for p in privileges)
+
+    def _shows_procedures(self) -> bool:
+        on_schema = ("EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE")
+        return (
+            any(self.own.allow(privilege, self.outbox) for privilege in on_schema)
+            or self.own.allow("SHOW_ROUTINE")
+            or self.own.allow("SELECT")
+            or self.own.allow("SELECT", "mysql", "proc")
+        )
+
+    def _shows_triggers(self, source: str) -> bool:
+        # A name may hold a dot.
+        dots = (n for n, character in enumerate(source) if character == ".")
+        return any(
+            self.own.allow("TRIGGER", source[:dot], source[dot + 1 :]) for dot in dots
+        )
 
 
 def look(connection: Connection, spec: Spec) -> Sight:
@@ -67,7 +82,15 @@ def look(connection: Connection, spec: Spec) -> Sight:
             for redaction in table.redact.values()
         ),
         has_emit=spec.emit,
+        needs_transaction=needs_transaction(spec),
     )
     to = Account(*user.rsplit("@", 1))
     missing = tuple((need, need.grant(to)) for need in needs if not need.is_met_by(own))
     return Sight(user, own, spec.outbox, missing)
+
+
+def needs_transaction(spec: Spec) -> bool:
+    """Whether events carry the id of their transaction, or a gap looks for it."""
+    return (spec.emit and spec.transaction) or any(
+        table.transaction or table.bypass is not None for table in spec.tables
+    )

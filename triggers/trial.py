@@ -8,10 +8,11 @@ from dataclasses import replace
 from ..database.connection import Connection
 from ..errors import DatabaseError, PreflightError
 from .cascade import paths
-from .check import Finding, cascade_finding
+from .check import cascade_finding
 from .document import shown
 from .forecast import Stage, change, foreseen
 from .foreign_key import ForeignKey, management
+from .foreseen import Foreseen
 from .ground import Ground, Task
 from .order import order
 from .rehearsal import TWINLESS, Rehearsal, State, opened
@@ -126,7 +127,7 @@ class Trial:
         if problems:
             raise PreflightError(tuple(problems))
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Foreseen]:
         """Try every statement, in order; what is to be said of it."""
         if self._connection.is_read_only:
             # An account with SUPER could write there, and the replica part.
@@ -152,7 +153,7 @@ class Trial:
                 )
         return found
 
-    def _try(self, bench: Connection) -> Iterator[Finding]:
+    def _try(self, bench: Connection) -> Iterator[Foreseen]:
         rehearsal = Rehearsal(bench, self._names)
         missing = self._copy(bench, rehearsal)
         kept = []
@@ -160,7 +161,7 @@ class Trial:
             if subject.source in missing or subject.source not in self._wanted:
                 continue
             if unfit := self._unfit(subject):
-                yield Finding(
+                yield Foreseen(
                     "warning",
                     str(subject),
                     f"its triggers were not tried: {unfit}",
@@ -177,7 +178,7 @@ class Trial:
                 what = f"{operation.upper()} fails already on a copy"
                 if operation == TWINLESS:
                     what = "its writes cannot be tried"
-                yield Finding(
+                yield Foreseen(
                     "warning",
                     ".".join(source),
                     f"{what}, before the migration: {reason}",
@@ -197,7 +198,7 @@ class Trial:
             state = after
         for stage in stages:
             if stage.failed is not None:
-                yield Finding(
+                yield Foreseen(
                     "error",
                     f"{self._path}:{stage.statement.line}",
                     f"{stage.statement.title} fails by itself: {stage.failed}",
@@ -220,7 +221,7 @@ class Trial:
             if (table.schema, table.name) in state.tables.keys() - first.tables.keys()
         ]
         for table in arrivals:
-            yield Finding(
+            yield Foreseen(
                 "warning",
                 table.source,
                 f"is there after {self._path}, and not captured yet",
@@ -231,7 +232,7 @@ class Trial:
         if steps:
             listed = "\n".join(f"{n}. {step}" for n, step in enumerate(steps, start=1))
             problem = "the order in which nothing is lost"
-            yield Finding("notice", self._path, problem, "", listed)
+            yield Foreseen("notice", self._path, problem, "", listed)
 
     def _copy(self, bench: Connection, rehearsal: Rehearsal) -> dict[Name, str]:
         """Copy every table; by name, why one could not be."""
@@ -296,7 +297,7 @@ class Trial:
 
     def _misfits(
         self, found: Sequence[Subject], first: State, last: State
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Foreseen]:
         """What keeps a table from being captured afterwards, whatever the spec says."""
         spec, server = self._ground.spec, self._ground.server
         for subject in found:
@@ -321,7 +322,7 @@ class Trial:
             known = {problem for problem, _ in before.get(subject.source, ())}
             for problem, mend in problems.get(subject.source, ()):
                 if problem not in known:
-                    yield Finding(
+                    yield Foreseen(
                         "error",
                         str(subject),
                         f"cannot be captured after {self._path}: {problem}",
@@ -334,7 +335,7 @@ class Trial:
         found: Sequence[Subject],
         before: Sequence[ForeignKey],
         after: Sequence[ForeignKey],
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Foreseen]:
         """Foreign keys that come to change a captured table without an event."""
         management_ = management(self._connection)
         if management_.fires_triggers:
@@ -343,6 +344,5 @@ class Trial:
         old = {str(path) for path in paths(captured, before)}
         for path in paths(captured, after):
             if str(path) not in old:
-                finding = cascade_finding(path, management_)
-                problem = f"{finding.problem}, after {self._path}"
-                yield replace(finding, problem=problem)
+                finding = cascade_finding(self._ground.spec, path, management_)
+                yield Foreseen.after(self._path, finding)

@@ -9,6 +9,7 @@ import pytest
 
 from evtrig.database import dsn, option_file, tls
 from evtrig.triggers import domain_event, redaction, spec, table_spec
+from evtrig.triggers.check import SEVERITIES
 from evtrig.triggers.spec import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +19,7 @@ SPEC = (ROOT / "docs/spec.md").read_text()
 DOCUMENTS = (
     "README.md",
     "docs/benchmarks.md",
+    "docs/check.md",
     "docs/connection.md",
     "docs/emit.md",
     "docs/install.md",
@@ -30,6 +32,7 @@ DOCUMENTS = (
 #: Without a spec in them.
 PROSE = (
     "docs/benchmarks.md",
+    "docs/check.md",
     "docs/connection.md",
     "docs/install.md",
     "docs/limits.md",
@@ -64,6 +67,18 @@ def test_every_option_of_a_dsn_is_in_its_table() -> None:
     assert [mode for mode in tls.MODES if mode not in cells] == []
     taken = text[text.index("`[client]` and `[evtrig]` count") :]
     assert [name for name in option_file.FIELDS if f"`{name}`" not in taken] == []
+
+
+def test_every_finding_of_check_is_in_its_documentation_with_its_severity() -> None:
+    text = (ROOT / "docs/check.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning|notice) \|", text, re.M)
+    assert rows == list(SEVERITIES.items())
+
+
+def test_every_finding_of_check_has_a_test_that_produces_it() -> None:
+    files = sorted((ROOT / "tests/integration").glob("test_check*.py"))
+    text = "\n".join(path.read_text() for path in files)
+    assert [code for code in SEVERITIES if f'"{code}"' not in text] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

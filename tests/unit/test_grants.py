@@ -226,6 +226,7 @@ def test_before_mysql_8_0_20_routines_are_seen_by_select() -> None:
             "evtrig",
             needs_salt=False,
             has_emit=True,
+            needs_transaction=False,
         )
         assert [n.privilege for n in needs if "procedure" in n.why] == [privilege]
 

@@ -115,6 +115,11 @@ GRANT SHOW_ROUTINE, PROCESS ON *.* TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`user` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`db` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`tables_priv` TO `evtrig_status`@`%`;
+GRANT SELECT ON `mysql`.`role_edges` TO `evtrig_status`@`%`;
+
+-- SELECT  to see whether transactions are watched
+GRANT SELECT ON `performance_schema`.`setup_instruments` TO `evtrig_status`@`%`;
+GRANT SELECT ON `performance_schema`.`setup_consumers` TO `evtrig_status`@`%`;
 
 -- uninstaller: runs evtrig uninstall
 CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;

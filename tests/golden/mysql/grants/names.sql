@@ -87,6 +87,7 @@ GRANT SELECT ON `out``box % \'`.`event_polling_state` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`user` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`db` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`tables_priv` TO `evtrig_status`@`%`;
+GRANT SELECT ON `mysql`.`role_edges` TO `evtrig_status`@`%`;
 
 -- PROCESS  to see open transactions
 GRANT PROCESS ON *.* TO `evtrig_status`@`%`;
