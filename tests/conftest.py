@@ -130,17 +130,28 @@ def connect(
 
 
 @pytest.fixture
-def account(server: ThrowawayServer) -> Iterator[Callable[..., Connection]]:
-    """``account(*grants)``: evtrig's connection as an account with exactly these.
-
-    It may create triggers though it has no SUPER. Accounts are dropped after the test.
-    """
-    made: list[tuple[str, Connection]] = []
+def trusting(server: ThrowawayServer) -> Iterator[None]:
+    """Whoever may create triggers and functions may do so without SUPER."""
     trusted = "log_bin_trust_function_creators"
     with driver(server) as root, root.cursor() as cursor:
         cursor.execute(f"SELECT @@GLOBAL.{trusted}")
         before = cursor.fetchone()
         cursor.execute(f"SET GLOBAL {trusted} = 1")
+    yield
+    with driver(server) as root, root.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL {trusted} = %s", before)
+
+
+@pytest.fixture
+def account(
+    server: ThrowawayServer, trusting: None
+) -> Iterator[Callable[..., Connection]]:
+    """``account(*grants)``: evtrig's connection as an account with exactly these.
+
+    It may create triggers though it has no SUPER. Accounts are dropped after the test.
+    """
+    made: list[tuple[str, Connection]] = []
+    with driver(server) as root, root.cursor() as cursor:
 
         def account(*grants: str) -> Connection:
             name = f"s_{secrets.token_hex(4)}"
@@ -155,7 +166,6 @@ def account(server: ThrowawayServer) -> Iterator[Callable[..., Connection]]:
         for name, connection in made:
             connection.close()
             cursor.execute(f"DROP USER {name}@'%'")
-        cursor.execute(f"SET GLOBAL {trusted} = %s", before)
 
 
 @functools.cache

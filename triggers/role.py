@@ -267,7 +267,6 @@ def status_needs(
     for table in SETUP_TABLES if needs_transaction and not server.is_mariadb else ():
         why = "to see whether transactions are watched"
         needs.append(Need("SELECT", why, "performance_schema", table))
-    needs.append(Need("PROCESS", "to see open transactions"))
     return tuple(needs)
 
 

@@ -1013,9 +1013,9 @@ def test_a_hostile_file_touches_nothing(shop: Shop) -> None:
         shop.execute(f"DROP DATABASE {other}")
 
 
+@pytest.mark.usefixtures("trusting")
 def test_a_function_that_a_trigger_calls_is_not_called(shop: Shop) -> None:
     shop.execute("CREATE TABLE calls (id INT AUTO_INCREMENT PRIMARY KEY) ENGINE=MyISAM")
-    shop.execute("SET GLOBAL log_bin_trust_function_creators = 1")
     shop.execute(
         "CREATE FUNCTION f(v INT) RETURNS INT MODIFIES SQL DATA"
         " BEGIN INSERT INTO calls VALUES (); RETURN v; END"

@@ -23,7 +23,7 @@ from evtrig.errors import DatabaseError, EvtrigError, PreflightError
 from evtrig.triggers.capture import resolve
 from evtrig.triggers.check import Finding, check
 from evtrig.triggers.check.finding import sql
-from evtrig.triggers.install import apply, prepare, tables_of
+from evtrig.triggers.install import Patience, apply, prepare, tables_of
 from evtrig.triggers.installed import inspect
 from evtrig.triggers.scratch import scratch_schema, try_expressions
 from evtrig.triggers.spec import Spec, parse
@@ -215,7 +215,7 @@ def run_script(server: ThrowawayServer, script: str) -> None:
 
 @pytest.fixture
 def make(
-    server: ThrowawayServer, schema: str, outbox: str, connect
+    server: ThrowawayServer, schema: str, outbox: str, connect, trusting: None
 ) -> Iterator[Callable[..., World]]:
     """``make(odd=, full=)``: a world, without triggers."""
     cursor = connect().cursor()
@@ -224,9 +224,6 @@ def make(
     def execute(sql: str, arguments: object = None) -> tuple:
         cursor.execute(sql, arguments)
         return tuple(cursor.fetchall())
-
-    ((trusted,),) = execute("SELECT @@GLOBAL.log_bin_trust_function_creators")
-    execute("SET GLOBAL log_bin_trust_function_creators = 1")
 
     def make(*, odd: bool = False, full: bool = False) -> World:
         roles = ("installer", "definer", "relay", "snapshot", "status", "uninstaller")
@@ -280,7 +277,6 @@ def make(
         for name in (world.schema, world.outbox):
             if name not in (schema, outbox):
                 execute(f"DROP DATABASE IF EXISTS {ident(name)}")
-    execute(f"SET GLOBAL log_bin_trust_function_creators = {trusted}")
 
 
 AFTERWARDS = ("definer", "relay", "snapshot", "status", "uninstaller")
@@ -444,6 +440,38 @@ def test_without_any_grant_of_the_installer_its_statements_fail(make) -> None:
             )
         carry_out()
     world.write()
+
+
+def test_with_the_optional_grants_an_installer_names_who_is_in_the_way(
+    make, connect
+) -> None:
+    """Without them it says what that takes."""
+    world = make()
+    world.prepare_accounts("installer")
+    holder = connect(autocommit=False)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT * FROM orders")
+    impatient = Patience(seconds=1)
+    said = []
+    for grants in ([], optional(world.print("installer"))):
+        for grant in grants:
+            world.execute(grant)
+        with world.connection("installer") as connection:
+            todo = prepare(connection, world.spec())
+            with pytest.raises(EvtrigError) as caught:
+                apply(connection, todo, patience=impatient)
+        said.append(caught.value.message)
+    holder.rollback()
+    assert "privilege PROCESS" in said[0]
+    assert f"connection {holder.thread_id()} of root@localhost" in said[1]
+
+
+def optional(script: str) -> list[str]:
+    """The statements of a script that stand in comments."""
+    lines = script.splitlines()
+    found = [line[7:].rstrip(";") for line in lines if line.startswith("--     GRANT")]
+    assert found
+    return found
 
 
 def test_who_may_not_see_the_procedure_would_replace_it_each_time(

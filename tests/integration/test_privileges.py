@@ -134,12 +134,6 @@ def setting(place: Place, name: str, value: str) -> Iterator[None]:
         place.execute(f"SET GLOBAL {name} = {before}")
 
 
-@pytest.fixture
-def trusting(place: Place) -> Iterator[None]:
-    with setting(place, "log_bin_trust_function_creators", "1"):
-        yield
-
-
 def needed(place: Place, text: str | None = None) -> list[str]:
     """Every privilege that installing needs, as `evtrig grants` prints it, such as
     ``SELECT ON `shop`.`orders```."""

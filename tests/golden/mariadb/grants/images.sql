@@ -27,6 +27,9 @@ GRANT SELECT, TRIGGER ON `shop`.`excluded` TO `evtrig_installer`@`%`;
 GRANT SELECT, TRIGGER ON `shop`.`composite` TO `evtrig_installer`@`%`;
 GRANT SELECT, TRIGGER ON `shop`.`only_updates` TO `evtrig_installer`@`%`;
 
+-- Optional: to name the open transactions when one is in the way.
+--     GRANT PROCESS ON *.* TO `evtrig_installer`@`%`;
+
 -- Run evtrig install now, if evtrig.events is not there. What follows is for afterwards.
 
 -- relay: runs evtrig relay
@@ -68,9 +71,6 @@ GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;
 
 -- SELECT  to see what the definer and others may do; shows password hashes too
 GRANT SELECT ON `mysql`.* TO `evtrig_status`@`%`;
-
--- PROCESS  to see open transactions
-GRANT PROCESS ON *.* TO `evtrig_status`@`%`;
 
 -- uninstaller: runs evtrig uninstall
 CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` ACCOUNT LOCK;

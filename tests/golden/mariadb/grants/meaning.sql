@@ -41,6 +41,9 @@ GRANT SELECT ON `mysql`.`proc` TO `evtrig_installer`@`%`;
 -- SET USER     to make evtrig_definer@localhost the owner
 GRANT CREATE USER, SET USER ON *.* TO `evtrig_installer`@`%`;
 
+-- Optional: to name the open transactions when one is in the way.
+--     GRANT PROCESS ON *.* TO `evtrig_installer`@`%`;
+
 -- Run evtrig install now, if evtrig.events is not there. What follows is for afterwards.
 
 -- definer: owns the triggers, which do what it may do; nobody logs in with it
@@ -104,9 +107,6 @@ GRANT SELECT (`name`) ON `evtrig`.`salts` TO `evtrig_status`@`%`;
 
 -- SELECT  to see what the definer and others may do; shows password hashes too
 GRANT SELECT ON `mysql`.* TO `evtrig_status`@`%`;
-
--- PROCESS  to see open transactions
-GRANT PROCESS ON *.* TO `evtrig_status`@`%`;
 
 -- uninstaller: runs evtrig uninstall
 CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` ACCOUNT LOCK;

@@ -44,6 +44,13 @@ GRANT SHOW_ROUTINE, CREATE USER, SET_ANY_DEFINER ON *.* TO `evtrig_installer`@`%
 GRANT SELECT ON `performance_schema`.`threads` TO `evtrig_installer`@`%` WITH GRANT OPTION;
 GRANT SELECT ON `performance_schema`.`events_transactions_current` TO `evtrig_installer`@`%` WITH GRANT OPTION;
 
+-- Optional: to name the transaction that is in the way, and to know a replica.
+--     GRANT PROCESS ON *.* TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`metadata_locks` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`threads` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`events_statements_current` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`replication_connection_status` TO `evtrig_installer`@`%`;
+
 -- Run evtrig install now, if evtrig.events is not there. What follows is for afterwards.
 
 -- definer: owns the triggers, which do what it may do; nobody logs in with it
@@ -108,8 +115,7 @@ GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;
 GRANT SELECT (`name`) ON `evtrig`.`salts` TO `evtrig_status`@`%`;
 
 -- SHOW_ROUTINE  to see the procedure emit
--- PROCESS       to see open transactions
-GRANT SHOW_ROUTINE, PROCESS ON *.* TO `evtrig_status`@`%`;
+GRANT SHOW_ROUTINE ON *.* TO `evtrig_status`@`%`;
 
 -- SELECT  to see what the definer and others may do; shows password hashes too
 GRANT SELECT ON `mysql`.`user` TO `evtrig_status`@`%`;

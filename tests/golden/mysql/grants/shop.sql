@@ -29,6 +29,13 @@ GRANT SELECT, TRIGGER ON `shop`.`orders` TO `evtrig_installer`@`%` WITH GRANT OP
 -- SET_ANY_DEFINER  to make evtrig_definer@localhost the owner; before MySQL 8.2 it is SET_USER_ID
 GRANT CREATE USER, SET_ANY_DEFINER ON *.* TO `evtrig_installer`@`%`;
 
+-- Optional: to name the transaction that is in the way, and to know a replica.
+--     GRANT PROCESS ON *.* TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`metadata_locks` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`threads` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`events_statements_current` TO `evtrig_installer`@`%`;
+--     GRANT SELECT ON `performance_schema`.`replication_connection_status` TO `evtrig_installer`@`%`;
+
 -- Run evtrig install now, if evtrig.events is not there. What follows is for afterwards.
 
 -- definer: owns the triggers, which do what it may do; nobody logs in with it
@@ -82,9 +89,6 @@ GRANT SELECT ON `mysql`.`user` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`db` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`tables_priv` TO `evtrig_status`@`%`;
 GRANT SELECT ON `mysql`.`role_edges` TO `evtrig_status`@`%`;
-
--- PROCESS  to see open transactions
-GRANT PROCESS ON *.* TO `evtrig_status`@`%`;
 
 -- uninstaller: runs evtrig uninstall
 CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
