@@ -79,6 +79,7 @@ def plan(
     ]
     tables = [replace_triggers(c, installed, server, new_token) for c in captures]
     # Last: by then there is something that records what they do.
+    besides = set(besides) - {capture.source for capture in captures}
     orphans = _orphans(captures, installed, besides)
     others = {*besides, *(() if prune else (trigger.source for trigger in orphans))}
     parents = replace_cascades(cascades, installed, server, others=others)
