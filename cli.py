@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any, NoReturn
@@ -32,9 +33,31 @@ class Commands(click.Group):
         except EvtrigError as error:
             fail(error)
         except BrokenPipeError:
-            # Whoever read our output has gone. Python would complain at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has gone.
+            close_output()
             sys.exit(1)
+        except UnicodeEncodeError as error:
+            fail(
+                EvtrigError(
+                    f"the output cannot be written in {error.encoding}",
+                    hint="Set PYTHONIOENCODING=utf-8, or a locale with UTF-8.",
+                )
+            )
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EFBIG):
+                raise
+            close_output()
+            fail(
+                EvtrigError(
+                    f"the output cannot be written: {error.strerror}",
+                    hint="Write elsewhere, or make room.",
+                )
+            )
+
+
+def close_output() -> None:
+    """Python would complain at exit about what it cannot write any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(error: EvtrigError) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EvtrigError
-from .log import say
+from .log import regardless, say
 from .options import (
     confirm,
     dsn_option,
@@ -33,6 +33,10 @@ __all__ = ["install"]
 
 #: With more steps than these, a terminal gets a bar instead of a line for each.
 LINES = 40
+
+
+#: What to do when something has stopped the plan of an id.
+OTHER_PLAN = "Then look at evtrig plan again: what is left to do has another id."
 
 
 @click.command()
@@ -64,8 +68,9 @@ def install(
     Running it again completes or updates what is there; capture goes on meanwhile.
     """
     from ..database.connection import Connection
-    from ..triggers.install import Patience, apply, prepare
+    from ..triggers.install import AGAIN, apply, prepare
     from ..triggers.mutex import sole_installer
+    from ..triggers.patience import Patience
 
     spec = load_spec(path)
     with (
@@ -86,8 +91,13 @@ def install(
             if now.id != plan.id:
                 refuse(now, plan.id)
         with reporting(plan) as on_step:
-            patience = Patience(lock_timeout, on_wait=say)
-            apply(connection, plan, on_step=on_step, patience=patience)
+            apply(
+                connection,
+                plan,
+                again=OTHER_PLAN if expected else AGAIN.format(command="install"),
+                on_step=regardless(on_step),
+                patience=Patience(lock_timeout, on_wait=regardless(say)),
+            )
     number = len(spec.only(only).tables if only else spec.tables)
     tables = f"{number} table{'s' if number != 1 else ''}"
     done = f"{len(plan.steps)} steps done" if plan.steps else "nothing to change"

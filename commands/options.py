@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..triggers.spec import Spec
 
 __all__ = [
+    "Seconds",
     "confirm",
     "dsn_option",
     "json_option",
@@ -32,6 +34,22 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; ``nan``, which Python takes for one, would never be over."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        context: click.Context | None,
+    ) -> float:
+        seconds = float(super().convert(value, param, context))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, context)
+        return seconds
+
 
 #: Every option can be given as a variable: EVTRIG_DSN, or EVTRIG_RELAY_ONCE for a flag.
 option = functools.partial(click.option, show_envvar=True)
@@ -64,7 +82,7 @@ prune_option = option(
 
 lock_timeout_option = option(
     "--lock-timeout",
-    type=click.FloatRange(min=1, max=86_400),
+    type=Seconds(min=1, max=86_400),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -16,7 +16,7 @@ import click
 
 from ..errors import EvtrigError, UsageError
 from .log import log_to_stderr
-from .options import dsn_option, option
+from .options import Seconds, dsn_option, option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
@@ -46,7 +46,7 @@ __all__ = ["relay"]
 @option("--drain", is_flag=True, help="Stop when the outbox is empty.")
 @option(
     "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     envvar="EVTRIG_MAX_SECONDS",
     help="Stop after this time.",
 )

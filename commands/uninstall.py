@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .log import say
+from .log import regardless, say
 from .options import (
     confirm,
     dsn_option,
@@ -38,8 +38,8 @@ def uninstall(
     --drain and run this again. The definer's account stays.
     """
     from ..database.connection import Connection
-    from ..triggers.install import Patience
     from ..triggers.mutex import sole_installer
+    from ..triggers.patience import Patience
     from ..triggers.uninstall import uninstall
 
     spec = load_spec(path)
@@ -55,8 +55,8 @@ def uninstall(
             schemas=sorted({table.schema for table in spec.tables}),
             has_emit=spec.emit,
             keep_outbox=keep_outbox,
-            on_step=lambda step: click.echo(step.title),
-            patience=Patience(lock_timeout, on_wait=say),
+            on_step=regardless(lambda step: click.echo(step.title)),
+            patience=Patience(lock_timeout, on_wait=regardless(say)),
         )
     click.echo(f"{removal.triggers} triggers dropped")
     if removal.waiting:

@@ -48,14 +48,14 @@ SELECT process.id, CONCAT(process.user, '@', process.host), process.time, proces
 """
 TRANSACTIONS = """\
 SELECT process.id, CONCAT(process.user, '@', process.host),
-       TIMESTAMPDIFF(SECOND, open.trx_started, NOW()), process.info
+       TIMESTAMPDIFF(SECOND, open.trx_started, SYSDATE()), process.info
   FROM information_schema.innodb_trx AS open
   JOIN information_schema.processlist AS process
     ON process.id = open.trx_mysql_thread_id
  WHERE process.id <> CONNECTION_ID()
 """
 AGES = """\
-SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW())
+SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, SYSDATE())
   FROM information_schema.innodb_trx
 """
 
@@ -91,16 +91,22 @@ class Blocker:
         return f"connection {self.connection} of {self.user}, for {self.age} s{doing}"
 
 
-def blockers(connection: Connection, schema: str, table: str) -> tuple[Blocker, ...]:
+def blockers(
+    connection: Connection, schema: str, table: str
+) -> tuple[Blocker, ...] | None:
     """Who has this table in use now, the one that has had it longest first.
 
     Where the server does not say which tables a transaction uses, as MariaDB without
-    its plugin, all that are open. Empty if this account may not know.
+    its plugin, all that are open. None if this account may not know.
     """
+    # In which innodb_trx has its times, whatever new sessions are given.
+    connection.execute("SET SESSION time_zone = 'SYSTEM'")
     query = PLUGIN if connection.server.is_mariadb else LOCKS
     found, is_certain = _rows(connection, query, (schema, table)), True
     if found is None:
         found, is_certain = _rows(connection, TRANSACTIONS, ()), False
+    if found is None:
+        return None
     opened = {row[0]: int(row[1] or 0) for row in _rows(connection, AGES, ()) or ()}
     named = [
         Blocker(
@@ -110,7 +116,7 @@ def blockers(connection: Connection, schema: str, table: str) -> tuple[Blocker, 
             statement=without_values(str(statement)) if statement else None,
             is_certain=is_certain,
         )
-        for number, user, age, statement in found or ()
+        for number, user, age, statement in found
     ]
     return tuple(sorted(named, key=lambda blocker: -blocker.age))
 
@@ -128,7 +134,13 @@ def _rows(
 
 
 def without_values(statement: str) -> str:
-    """A statement with ``?`` for every literal, in one line and not too long."""
+    """A statement with ``?`` for every literal, in one line and not too long.
+
+    A back-slash may or may not escape a quote (NO_BACKSLASH_ESCAPES), so of a statement
+    that has one only what comes before the first literal is shown.
+    """
+    if "\\" in statement:
+        statement = re.split(r"['\"0-9]", statement, maxsplit=1)[0] + "…"
     text = VALUE.sub(_shown, statement).strip()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 

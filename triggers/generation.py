@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..database.server import Server
 from .account import Account
@@ -22,11 +22,11 @@ from .installed import (
     Installed,
     InstalledTrigger,
 )
-from .render import default_token, render_cascade, render_trigger
+from .render import default_mark, render_cascade, render_trigger
 from .seal import sealed
 from .sql import Sql, normalize, qualified
 from .step import Item, Step
-from .trigger import CASCADE, OPERATIONS, TriggerName
+from .trigger import CASCADE, OPERATIONS, Mark, TriggerName
 
 __all__ = ["Replacement", "drop", "replace_cascades", "replace_triggers"]
 
@@ -37,6 +37,13 @@ CHANGED = {
     False: "the spec has changed, or evtrig",
     None: "its body was changed by hand, or the spec has changed, or evtrig",
 }
+
+
+#: Of a trigger whose mark was edited away.
+UNMARKED = (
+    "its mark was taken out: what is written between the step that creates the next one"
+    " and the step that drops it is recorded twice"
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +92,17 @@ def replace_triggers(
         wanted = _body(_render(capture, newest.name, server, newest))
         reasons = differences(newest, wanted, capture.definer)
         obsolete = generations if reasons else generations[:-1]
-        drops += [drop(trigger) for trigger in obsolete]
+        dropped = [drop(trigger) for trigger in obsolete]
         if reasons:
             create.append(_create(capture, newest.name.next, server, newest, new_token))
+            if newest.expects is None:
+                # Nothing tells it to stand back, so it does not wait for the others.
+                reasons += (UNMARKED,)
+                create += dropped
+                dropped = []
         elif obsolete:
             reasons = ("a replacement was interrupted: the one before is still there",)
+        drops += dropped
         items.append(
             Item(
                 kind="trigger",
@@ -244,9 +257,9 @@ def _render(
         capture,
         name,
         server,
-        token=like.token,
+        expects=like.expects or Mark(str(name.next), ""),
         previous=like.name,
-        previous_token=like.previous_token,
+        leaves=like.leaves,
     )
 
 
@@ -263,18 +276,21 @@ def _create(
     previous: InstalledTrigger | None,
     new_token: Callable[[TriggerName], str] | None,
 ) -> Step:
-    token = drawn = new_token(name) if new_token else default_token(name)
+    expects = default_mark(name)
+    if new_token is not None:
+        expects = replace(expects, token=new_token(name))
     trigger = render_trigger(
         capture,
         name,
         server,
-        token=drawn,
+        expects=expects,
         previous=previous.name if previous else None,
-        previous_token=previous.token if previous else None,
+        leaves=previous.expects if previous else None,
     )
+    token = expects.token
     if new_token is not None:
-        token = sealed(drawn, _body(trigger))
-        trigger = Sql(trigger.replace(drawn, token))
+        token = sealed(token, _body(trigger))
+        trigger = Sql(trigger.replace(expects.token, token))
     # With an older generation there, the newer one may stay whatever happens: that is
     # what the marks are for. Dropping it would leave marks behind for the older one.
     undo = None if previous else _drop_sql(capture.schema, name)

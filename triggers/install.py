@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 import secrets
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ..database.connection import LOCK_WAIT_TIMEOUT, Connection
+from ..database.connection import Connection
 from ..database.server import Server
-from ..errors import DatabaseError, EvtrigError, UsageError
-from .blocker import Blocker, blockers
+from ..errors import ConnectionLost, EvtrigError, UsageError
 from .capture import Capture, notices, resolve
 from .cascade import Cascade, Surroundings, cascades
 from .emit import Emit
@@ -23,6 +19,7 @@ from .foreign_key import (
     stamped_columns,
 )
 from .installed import inspect
+from .patience import Patience
 from .plan import Plan, plan
 from .preflight import preflight
 from .render import SESSION
@@ -31,16 +28,10 @@ from .spec import Spec
 from .step import Step
 from .table import Table, introspect
 
-__all__ = ["Patience", "apply", "cascades_of", "prepare", "server_of", "tables_of"]
+__all__ = ["AGAIN", "apply", "cascades_of", "prepare", "server_of", "tables_of"]
 
-#: Seconds for which a statement is tried again that waits for somebody's transaction.
-LOCK_TIMEOUT = 60.0
-#: Seconds for which the first try waits in the server, later ones for one second.
-FIRST_WAIT = 3
-#: Seconds between two looks whether the one in the way has gone.
-LOCK_POLL = 0.5
-#: Of the connections in the way, how many a message names.
-NAMED = 3
+#: How to go on after something has stopped a plan.
+AGAIN = "Then run evtrig {command} again: it goes on from here."
 
 
 def prepare(
@@ -59,6 +50,12 @@ def prepare(
     that would make the application's writes fail, and UsageError for a spec that is for
     another kind of server.
     """
+    if only and prune:
+        raise UsageError(
+            "--only and --prune exclude each other",
+            hint="--prune is about the tables that the spec does not have: run it by"
+            " itself.",
+        )
     server = server_of(connection, spec)
     besides = {table.source for table in spec.tables}
     if only:
@@ -77,6 +74,7 @@ def prepare(
         emit=Emit.of(spec),
         cascades=wanted,
         besides=besides,
+        is_partial=bool(only),
         prune=prune,
         new_token=lambda name: secrets.token_hex(8),
     )
@@ -138,142 +136,66 @@ def tables_of(connection: Connection, spec: Spec) -> tuple[Table, ...]:
     return introspect(connection, sorted({table.schema for table in spec.tables}))
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How to wait for transactions that have a table in use; times are seconds."""
-
-    seconds: float = LOCK_TIMEOUT
-    #: Is told once for each step what it waits for.
-    on_wait: Callable[[str], None] = lambda what: None
-    clock: Callable[[], float] = time.monotonic
-    wait: Callable[[float], None] = time.sleep
-
-
 def apply(
     connection: Connection,
     todo: Plan,
     *,
-    command: str = "install",
+    again: str = AGAIN.format(command="install"),
     on_step: Callable[[Step], None] = lambda step: None,
     patience: Patience | None = None,
 ) -> None:
     """Carry out the plan, step by step.
 
-    A table ends with all of its triggers or, if one cannot be created, with none;
-    the tables before it stay captured. Whatever stopped it, the next install goes on
-    from there. ``command`` is how the user says that again.
+    A table that had its triggers keeps them all the while. One whose first triggers
+    cannot all be created is left with none, if they can be taken back; the message says
+    what is left. Whatever stopped it, the next install goes on from there: ``again`` is
+    how the user is told. Raises EvtrigError, also for Ctrl-C.
     """
     if not todo.steps:
         return
     patience = patience or Patience()
-    for statement in (*SESSION, _first_wait(patience)):
+    for statement in (*SESSION, patience.first_wait):
         connection.execute(statement)
     done: list[Step] = []
     for step in todo.steps:
         try:
-            _execute(connection, step, patience)
+            patience.run(connection, step)
+        except KeyboardInterrupt:
+            # The statement goes on without us; the connection is of no more use.
+            raise EvtrigError(
+                f"interrupted while it was to {step.title}{_in_part(step)}", hint=again
+            ) from None
+        except ConnectionLost as error:
+            raise EvtrigError(
+                f"cannot {step.title}: {error.message}{_in_part(step)}",
+                hint=f"{error.hint or ''} {again}".lstrip(),
+            ) from None
         except EvtrigError as error:
-            left = _undo(connection, done, step, patience)
+            left = _undo(connection, done, step)
             raise EvtrigError(
                 f"cannot {step.title}: {error.message}{left}",
-                hint=f"{error.hint or ''} Then run evtrig {command} again: it goes on"
-                " from here.".lstrip(),
+                hint=f"{error.hint or ''} {again}".lstrip(),
             ) from None
         done.append(step)
         on_step(step)
 
 
-def _execute(connection: Connection, step: Step, patience: Patience) -> None:
-    """CREATE and DROP TRIGGER wait for every open transaction on the table, and
-    everybody else queues behind them: so wait briefly, and try again when whoever was
-    in the way has gone."""
-    deadline = patience.clock() + patience.seconds
-    found: tuple[Blocker, ...] = ()
-    for attempt in itertools.count():
-        if attempt == 1:
-            connection.execute("SET SESSION lock_wait_timeout = 1")
-        try:
-            connection.execute(step.sql)
-        except DatabaseError as error:
-            if error.number != LOCK_WAIT_TIMEOUT:
-                raise
-        else:
-            if attempt:
-                connection.execute(_first_wait(patience))
-            return
-        found = blockers(connection, *step.table) if step.table else ()
-        if attempt == 0:
-            patience.on_wait(f"{step.title} waits: {_in_the_way(step, found)}")
-        found = _let_end(connection, step, found, deadline, attempt, patience)
-        if patience.clock() >= deadline:
-            raise DatabaseError(
-                _in_the_way(step, found),
-                number=LOCK_WAIT_TIMEOUT,
-                hint=f"Wait until it has ended{_kill(found)}.",
-            )
-
-
-def _first_wait(patience: Patience) -> str:
-    seconds = max(1, int(min(FIRST_WAIT, patience.seconds)))
-    return f"SET SESSION lock_wait_timeout = {seconds:d}"
-
-
-def _let_end(
-    connection: Connection,
-    step: Step,
-    found: tuple[Blocker, ...],
-    deadline: float,
-    attempt: int,
-    patience: Patience,
-) -> tuple[Blocker, ...]:
-    """Wait for those in the way without queueing, so that nobody queues behind us.
-
-    Who is in the way then. Where the server does not say it, the pauses get longer.
-    """
-    certain = {blocker.connection for blocker in found if blocker.is_certain}
-    pause = LOCK_POLL if certain else 2.0 ** min(attempt, 3)
-    while (left := deadline - patience.clock()) > 0:
-        patience.wait(min(left, pause * random.uniform(1.0, 1.5)))
-        if not certain or not step.table:
-            break
-        now = blockers(connection, *step.table)
-        if not certain & {blocker.connection for blocker in now}:
-            break
-        found = now
-    return found
-
-
-def _in_the_way(step: Step, found: Sequence[Blocker]) -> str:
-    where = ".".join(step.table) if step.table else "it"
-    if not found:
-        return (
-            f"an open transaction uses {where}; which one could not be seen (that takes"
-            " the privilege PROCESS)"
-        )
-    named = "; ".join(str(blocker) for blocker in found[:NAMED])
-    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    if not found[0].is_certain:
-        return f"one of the open transactions uses {where}: {named}{more}"
-    return f"{where} is in use: {named}{more}"
-
-
-def _kill(found: Sequence[Blocker]) -> str:
-    is_one = len(found) == 1 and found[0].is_certain
-    return f", or end it with KILL {found[0].connection}" if is_one else ""
-
-
-def _undo(
-    connection: Connection,
-    done: list[Step],
-    failed: Step,
-    patience: Patience,
-) -> str:
+def _undo(connection: Connection, done: list[Step], failed: Step) -> str:
     """Take back what was done for the table that failed; what is left, in words."""
-    undo = [step for step in done if step.source == failed.source and step.undo]
-    for step in reversed(undo):
+    undo = [
+        replace(step, sql=step.undo, title=f"take back: {step.title}")
+        for step in reversed(done)
+        if step.undo and step.table == failed.table
+    ]
+    for step in undo:
         try:
-            _execute(connection, replace(step, sql=step.undo or step.sql), patience)
+            # Whoever was in the way of the failed step is in the way of this one too.
+            Patience(seconds=1).run(connection, step)
         except EvtrigError:
             # The next install sees what is there, and completes it.
             return f". {failed.source} is captured in part"
     return f". Nothing is left on {failed.source}" if undo else ""
+
+
+def _in_part(step: Step) -> str:
+    return f". {step.source} may be captured in part" if step.kind == "trigger" else ""

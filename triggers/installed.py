@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..database.connection import Connection
 from ..errors import DatabaseError
@@ -14,7 +14,7 @@ from .emit import PROCEDURE
 from .privilege import Privileges, privileges_of
 from .seal import is_broken
 from .sql import literal, qualified
-from .trigger import CASCADE, TriggerName
+from .trigger import CASCADE, Mark, TriggerName
 
 __all__ = ["Installed", "InstalledProcedure", "InstalledTrigger", "inspect"]
 
@@ -51,19 +51,24 @@ class InstalledTrigger:
         return f"{self.schema}.{self.table}"
 
     @property
-    def token(self) -> str:
-        """What it expects of the next generation; empty if that was edited away."""
-        return self._told(EXPECTED, self.name.next) or ""
+    def expects(self) -> Mark | None:
+        """The mark of its next generation; None if that was edited away.
+
+        As the body has it: a tool that copies a table may have named the trigger anew.
+        """
+        return _mark(EXPECTED, self.body)
 
     @property
-    def previous_token(self) -> str | None:
-        """What it tells the generation before; None if it was the first."""
-        return self._told(LEFT, self.name)
+    def leaves(self) -> Mark | None:
+        """The mark for the generation before; None if it was the first."""
+        return _mark(LEFT, self.body)
 
     @property
     def is_edited(self) -> bool | None:
         """Whether its body is not as evtrig has written it; None if that is unknown."""
-        return None if self.is_cascade else is_broken(self.token, self.body)
+        if self.is_cascade:
+            return None
+        return is_broken(self.expects.token if self.expects else "", self.body)
 
     @property
     def is_cascade(self) -> bool:
@@ -81,10 +86,6 @@ class InstalledTrigger:
     def writes_to(self, events: str) -> bool:
         """Whether its events go to this table, a quoted name."""
         return events in self.body or literal(events) in self.body
-
-    def _told(self, pattern: re.Pattern[str], name: TriggerName) -> str | None:
-        found = pattern.finditer(self.body)
-        return next((match["token"] for match in found if match[1] == str(name)), None)
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class Installed:
     is_definer_hidden: bool = False
 
 
-#: A trigger's token, where the next generation and where the one before is told it.
-EXPECTED = re.compile(r"@(evtrig_\w+) AS BINARY\) = CONCAT\('(?P<token>\w+)'")
-LEFT = re.compile(r"SET @(evtrig_\w+) = CONCAT\('(?P<token>\w+)'")
+#: The marks in the body of a trigger.
+EXPECTED = re.compile(r"@(evtrig_\w+) AS BINARY\) = CONCAT\('(\w+)'")
+LEFT = re.compile(r"SET @(evtrig_\w+) = CONCAT\('(\w+)'")
 #: The captured tables that a trigger of a cascade is there for.
 CAPTURED = re.compile(r"evtrig_tables [^']* DEFAULT '((?:[^'\\]|''|\\.)*)'")
 QUALIFIED = re.compile(r"`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`")
@@ -215,6 +216,11 @@ def _emit(connection: Connection, outbox: str) -> InstalledProcedure | None:
     return InstalledProcedure(body, owner, modes(sql_mode))
 
 
+def _mark(pattern: re.Pattern[str], body: str) -> Mark | None:
+    match = pattern.search(body)
+    return Mark(match[1], match[2]) if match else None
+
+
 def modes(text: str) -> frozenset[str]:
     return frozenset(filter(None, text.split(",")))
 
@@ -231,12 +237,10 @@ def _triggers(
         # One of a cascade has names of other tables too, and there are few.
         is_cascade = parsed.operation == CASCADE
         label = "cascades: BEGIN" if is_cascade else "capture: BEGIN"
-        if is_cascade or source in odd or ODD_NAME.search(source + outbox):
-            create = f"SHOW CREATE TRIGGER {qualified(schema, name)}"
-            row = connection.row(create)
-            # What comes before is not compared, and neither is it in the view.
-            body = label + row[2].partition(label)[2] if row else body
-        yield InstalledTrigger(
+        is_shown = is_cascade or source in odd or bool(ODD_NAME.search(source + outbox))
+        if is_shown:
+            body = _shown(connection, schema, name, label) or body
+        trigger = InstalledTrigger(
             name=parsed,
             schema=schema,
             table=table,
@@ -246,6 +250,18 @@ def _triggers(
             character_set=character_set,
             collation=collation,
         )
+        if trigger.is_edited and not is_shown:
+            # Or the table had an odd name in it when the trigger was made.
+            body = _shown(connection, schema, name, label) or body
+            trigger = replace(trigger, body=body)
+        yield trigger
+
+
+def _shown(connection: Connection, schema: str, name: str, label: str) -> str | None:
+    """The body from its label on, as it was sent."""
+    row = connection.row(f"SHOW CREATE TRIGGER {qualified(schema, name)}")
+    # What comes before is not compared, and neither is it in the view.
+    return label + row[2].partition(label)[2] if row else None
 
 
 def _definer_privileges(

@@ -26,7 +26,7 @@ def sole_installer(
     locks nobody out. ``on_wait`` is told what it waits for. Raises EvtrigError if that
     one has not finished after ``seconds``.
     """
-    name = f"evtrig_install_{hashlib.sha256(outbox.encode()).hexdigest()[:12]}"
+    name = f"evtrig_install_{hashlib.sha256(outbox.lower().encode()).hexdigest()[:12]}"
     if not connection.value("SELECT GET_LOCK(%s, 0)", (name,)):
         who = f"connection {connection.value('SELECT IS_USED_LOCK(%s)', (name,))}"
         on_wait(f"waiting for another evtrig that is changing triggers ({who})")

@@ -85,6 +85,7 @@ def outbox_removal(installed: Installed, outbox: str) -> tuple[Step, ...]:
             "drop",
             f"drop table {outbox}.{name}",
             Sql(f"DROP TABLE IF EXISTS {qualified(outbox, name)}"),
+            table=(outbox, name),
         )
         for name in ours
     ]

@@ -40,14 +40,16 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits: the same for the same steps, whenever it is made.
+        """Twelve hexadecimal digits: the same for the same steps and differences.
 
-        The steps follow from the spec and the database, so another id means that one
-        of the two has changed. Without a step it is empty.
+        They follow from the spec and the database, so another id means that one of the
+        two has changed. Without a step it is empty.
         """
         if not self.steps:
             return ""
-        text = "\0".join(step.constant for step in self.steps)
+        parts = [step.constant for step in self.steps]
+        parts += [repr(item) for item in self.items if item.state != "installed"]
+        text = "\0".join(parts)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -61,13 +63,15 @@ def plan(
     emit: Emit | None = None,
     cascades: Sequence[Cascade] = (),
     besides: Collection[str] = (),
+    is_partial: bool = False,
     prune: bool = False,
     new_token: Callable[[TriggerName], str] | None = None,
 ) -> Plan:
     """From what is installed to what is to be captured.
 
     ``besides`` are tables, ``schema.table`` each, that the spec has as well and that
-    are left as they are. ``prune`` drops the triggers of tables that it does not have.
+    are left as they are; with ``is_partial`` so is what belongs to no table.
+    ``prune`` drops the triggers of tables that the spec does not have.
     ``new_token`` is that of replace_triggers.
     """
     parts = outbox_parts(captures, installed, server, outbox)
@@ -84,6 +88,8 @@ def plan(
     others = {*besides, *(() if prune else (trigger.source for trigger in orphans))}
     parents = replace_cascades(cascades, installed, server, others=others)
     procedure, procedure_steps = _procedure(emit, installed, server, outbox)
+    if is_partial and emit is None:
+        procedure_steps = []
     steps = [
         *(step for _, step in parts if step),
         *accounts,

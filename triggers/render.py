@@ -15,11 +15,11 @@ from .cascade import Cascade
 from .emit import Emit
 from .sql import Sql, account, ident, literal, qualified
 from .table import Column
-from .trigger import TriggerName
+from .trigger import Mark, TriggerName
 from .view import (
     CascadeView,
     EmitView,
-    Mark,
+    MarkView,
     Member,
     TriggerView,
     column_of,
@@ -28,7 +28,7 @@ from .view import (
 
 __all__ = [
     "SESSION",
-    "default_token",
+    "default_mark",
     "render",
     "render_cascade",
     "render_definer",
@@ -64,12 +64,13 @@ SESSION = (
 )
 
 
-def default_token(name: TriggerName) -> str:
-    """The token of a trigger that is printed and not installed.
+def default_mark(name: TriggerName) -> Mark:
+    """What a trigger expects that is printed and not installed.
 
-    `install` draws it at random; what `generate` prints has to be the same twice.
+    `install` draws tokens at random; what `generate` prints has to be the same twice.
     """
-    return hashlib.sha256(f"token of {name}".encode()).hexdigest()[:16]
+    token = hashlib.sha256(f"token of {name}".encode()).hexdigest()[:16]
+    return Mark(str(name.next), token)
 
 
 def render_trigger(
@@ -77,21 +78,19 @@ def render_trigger(
     name: TriggerName,
     server: Server,
     *,
-    token: str,
+    expects: Mark,
     previous: TriggerName | None = None,
-    previous_token: str | None = None,
+    leaves: Mark | None = None,
 ) -> Sql:
     """One CREATE TRIGGER statement, without a delimiter.
 
-    ``token`` is what the trigger expects of its next generation. ``previous`` is
-    the generation that is there now, ``previous_token`` what that one expects; empty if
-    somebody has edited it away.
+    ``expects`` is the mark of its next generation. ``previous`` is the generation that
+    is there now, ``leaves`` the mark that this one expects; None if somebody has edited
+    it away.
     """
-    order, mark = Sql(""), None
+    order = Sql("")
     if previous is not None:
         order = Sql(f" PRECEDES {ident(str(previous))}")
-    if previous_token:
-        mark = Mark.left_by(name, previous_token)
     view = TriggerView(
         capture=capture,
         operation=name.operation,
@@ -99,8 +98,8 @@ def render_trigger(
         name=qualified(capture.schema, str(name)),
         definer=definer(capture.definer),
         order=order,
-        mark=mark,
-        next_mark=Mark.left_by(name.next, token),
+        mark=MarkView.of(leaves) if leaves else None,
+        next_mark=MarkView.of(expects),
     )
     return render(f"{name.operation}.sql.j2", server, trigger=view)
 

@@ -163,6 +163,7 @@ def parse(text: str, *, path: str) -> Spec:
             "`tables` names no table",
             hint="Add one; `evtrig uninstall` removes what was installed.",
         )
+    _check_sources(tables)
     _check_types(tables)
     return Spec(
         path=path,
@@ -174,6 +175,20 @@ def parse(text: str, *, path: str) -> Spec:
         emit=optional(keys, "emit", flag, False),
         tables=tables,
     )
+
+
+def _check_sources(tables: Sequence[TableSpec]) -> None:
+    """No two tables may have the same source, which is what an event says it is of:
+    `a.b`.`c` and `a`.`b.c` would."""
+    taken: dict[str, Place] = {}
+    for table in tables:
+        before = taken.setdefault(table.source, table.place)
+        if before is not table.place:
+            raise table.place.error(
+                f"events of {shown(table.source)} would be taken for those of the table"
+                f" in line {before.line}, which has the same name with its schema",
+                hint="Capture one of the two, or rename one.",
+            )
 
 
 def _check_types(tables: Sequence[TableSpec]) -> None:

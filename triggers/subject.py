@@ -13,7 +13,7 @@ from .capture import Capture, Problem, resolve
 from .install import cascades_of
 from .installed import Installed, InstalledTrigger, inspect
 from .privilege import Privileges
-from .render import default_token, render_cascade, render_trigger
+from .render import default_mark, render_cascade, render_trigger
 from .scratch_name import Name
 from .spec import Spec
 from .sql import Sql, qualified
@@ -161,7 +161,7 @@ def _wanted(
             continue
         for operation in capture.triggers:
             name = TriggerName.of(capture.schema, capture.table, operation)
-            sql = render_trigger(capture, name, server, token=default_token(name))
+            sql = render_trigger(capture, name, server, expects=default_mark(name))
             yield _actor(name, (capture.schema, capture.table), sql)
     try:
         cascades, _ = cascades_of(connection, spec, captures, server)

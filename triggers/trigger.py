@@ -1,4 +1,4 @@
-"""The names by which evtrig knows its triggers again."""
+"""The names by which evtrig knows its triggers again, and they each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-__all__ = ["CASCADE", "OPERATIONS", "TriggerName"]
+__all__ = ["CASCADE", "OPERATIONS", "Mark", "TriggerName"]
 
 #: In the order in which they are created.
 OPERATIONS = ("insert", "update", "delete")
@@ -54,3 +54,18 @@ class TriggerName:
 
     def __str__(self) -> str:
         return f"evtrig_{self.table}_{self.operation[0]}_{self.generation}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one generation of a trigger leaves for the one before it.
+
+    A session variable that holds a token nobody else knows, so that an application
+    cannot suppress an event by setting the variable, and the time of the statement,
+    so that a mark nobody has consumed is worth nothing later.
+    """
+
+    #: Of the variable, without the @: the next generation's, when the one before was
+    #: made.
+    name: str
+    token: str

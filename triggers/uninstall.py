@@ -7,17 +7,22 @@ from dataclasses import dataclass
 
 from ..database.connection import Connection
 from ..errors import PreflightError
-from .install import Patience, apply
+from .install import AGAIN, apply
 from .installed import inspect
 from .outbox import outbox_removal
+from .patience import Patience
 from .plan import Plan, removal
 from .preflight import lacking
 from .privilege import own_privileges
 from .role import uninstaller_needs
-from .sql import qualified
+from .sql import Sql, qualified
 from .step import Step
 
 __all__ = ["Removal", "uninstall"]
+
+
+#: Not "evtrig install": whoever follows that would get the triggers back.
+AGAIN_UNINSTALL = AGAIN.format(command="uninstall")
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,37 @@ def uninstall(
         _check(connection, outbox, schemas, True)
     # A procedure that is left would write into an outbox that is counted as empty.
     end = removal(installed, outbox, keep_emit=keep_outbox)
-    apply(connection, end, command="uninstall", on_step=on_step, patience=patience)
+    apply(connection, end, again=AGAIN_UNINSTALL, on_step=on_step, patience=patience)
     waiting = 0
     if "events" in installed.outbox_tables:
+        if not keep_outbox:
+            _settle(connection, outbox, patience)
         events = qualified(outbox, "events")
         waiting = int(connection.value(f"SELECT COUNT(*) FROM {events}"))
     drop = installed.has_outbox and not waiting and not keep_outbox
     if drop:
         rest = Plan(outbox_removal(installed, outbox))
-        apply(connection, rest, command="uninstall", on_step=on_step, patience=patience)
+        apply(
+            connection, rest, again=AGAIN_UNINSTALL, on_step=on_step, patience=patience
+        )
     return Removal(len(installed.triggers), waiting, drop)
+
+
+def _settle(connection: Connection, outbox: str, patience: Patience | None) -> None:
+    """Wait for the events of open transactions, so that they are counted.
+
+    MariaDB drops the procedure emit under a transaction that has called it. Its event
+    nobody would see, and DROP TABLE would wait for it and take it along.
+    """
+    connection.execute("SET SESSION innodb_lock_wait_timeout = 3")
+    events = qualified(outbox, "events")
+    step = Step(
+        "drop",
+        f"count the events in {outbox}.events",
+        Sql(f"SELECT COUNT(*) FROM {events} LOCK IN SHARE MODE"),
+        table=(outbox, "events"),
+    )
+    apply(connection, Plan((step,)), again=AGAIN_UNINSTALL, patience=patience)
 
 
 def _check(

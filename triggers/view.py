@@ -15,12 +15,12 @@ from .expression import Expression
 from .foreign_key import ForeignKey
 from .sql import Sql, account, ident, literal, qualified
 from .table import Column
-from .trigger import TriggerName
+from .trigger import Mark, TriggerName
 
 __all__ = [
     "CascadeView",
     "EmitView",
-    "Mark",
+    "MarkView",
     "Member",
     "TriggerView",
     "column_of",
@@ -29,20 +29,15 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What one generation of a trigger tells the one before it.
-
-    A session variable that holds a token nobody else knows, so that an application
-    cannot suppress an event by setting the variable, and the time of the statement,
-    so that a mark nobody has consumed is worth nothing later.
-    """
+class MarkView:
+    """A mark, as the templates see it; everything quoted."""
 
     variable: Sql
     token: Sql
 
     @classmethod
-    def left_by(cls, name: TriggerName, token: str) -> Mark:
-        return cls(Sql(f"@{name}"), literal(token))
+    def of(cls, mark: Mark) -> MarkView:
+        return cls(Sql(f"@{mark.name}"), literal(mark.token))
 
 
 @dataclass(frozen=True)
@@ -93,9 +88,9 @@ class TriggerView:
     #: `` PRECEDES …`` where an older generation is there.
     order: Sql
     #: For the generation before, None if there is none.
-    mark: Mark | None
+    mark: MarkView | None
     #: Left by the generation after.
-    next_mark: Mark
+    next_mark: MarkView
 
     @property
     def event(self) -> Sql:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -255,18 +256,29 @@ def test_triggers_of_a_table_that_left_the_spec_stay_until_they_are_pruned(
     shown = shop.run("plan", "--prune").stdout
     assert shown.count("its table is not in the spec\n") == 3
     # Somebody who names one table does not mean the others.
+    ended = shop.run("install", "--yes", "--prune", "--only", "orders", code=2)
+    assert "exclude each other" in ended.stderr
     shop.run("install", "--yes", "--prune")
     assert {name.split()[0] for name in triggers(shop)} == {"orders"}
+
+
+def test_what_belongs_to_no_table_stays_if_only_some_are_named(shop: User) -> None:
+    text = shop.spec.read_text()
+    shop.spec.write_text(text.replace("# emit: false ", "emit: true  "))
+    shop.run("install", "--yes")
+    shop.spec.write_text(text)
+    shop.run("install", "--yes", "--only", "orders")
+    shop.execute(f"CALL {shop.outbox}.emit('Happened', '{{}}', '1')")
+    shop.run("install", "--yes")
+    assert "procedure" not in shop.run("plan").stdout
 
 
 # Somebody in the way
 
 
-@pytest.fixture
-def holder(shop: User) -> Iterator[pymysql.connections.Connection]:
-    """An open transaction that has read `orders`, with a value nobody may see."""
+def connected(shop: User) -> pymysql.connections.Connection:
     dsn = Dsn.parse(shop.server.dsn_of(shop.schema))
-    connection = pymysql.connect(
+    return pymysql.connect(
         host=dsn.host,
         port=dsn.port,
         user=dsn.user,
@@ -274,10 +286,14 @@ def holder(shop: User) -> Iterator[pymysql.connections.Connection]:
         database=dsn.schema,
         ssl_disabled=True,
     )
-    with connection.cursor() as cursor:
+
+
+@pytest.fixture
+def holder(shop: User) -> Iterator[pymysql.connections.Connection]:
+    """An open transaction that has read `orders`, with a value nobody may see."""
+    with connected(shop) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT * FROM orders WHERE status = 'hunter2xyzzy'")
-    yield connection
-    connection.close()
+        yield connection
 
 
 def test_the_transaction_in_the_way_is_named_without_its_values(
@@ -366,6 +382,136 @@ def test_a_connection_that_is_killed_half_way_ends_in_one_message(
     said = shop.log(process)
     assert "Traceback" not in said
     assert "Then run evtrig install again" in said
+    holder.rollback()
+    shop.run("install", "--yes")
+    assert len(triggers(shop)) == 6
+
+
+def test_on_a_busy_table_the_transaction_that_was_in_the_way_is_waited_for(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    """Pooled connections have a transaction open at any moment, and are not meant."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with connected(shop) as connection, connection.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute("UPDATE orders SET status = 'x' WHERE id = 0")
+                # It has the table for a moment, as an application does.
+                stop.wait(0.03)
+                connection.commit()
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        process = shop.start("install", "--yes", "--lock-timeout", "25")
+        wait_for(lambda: "waits: " in shop.log(process))
+        holder.rollback()
+        assert process.wait(30) == 0, shop.log(process)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    if shop.server.name == "mysql":
+        assert f"is in use: connection {holder.thread_id()} of" in shop.log(process)
+    assert len(triggers(shop)) == 6
+
+
+def test_what_the_server_does_not_name_is_not_taken_for_a_missing_privilege(
+    shop: User,
+) -> None:
+    with connected(shop) as backup, backup.cursor() as cursor:
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+        ended = shop.run("install", "--yes", "--lock-timeout", "1", code=1)
+        cursor.execute("UNLOCK TABLES")
+    assert "PROCESS" not in ended.stderr
+    assert triggers(shop) == []
+
+
+def test_the_age_of_a_transaction_does_not_depend_on_the_time_zone(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    ((before,),) = shop.execute("SELECT @@GLOBAL.time_zone")
+    shop.execute("SET GLOBAL time_zone = '+05:30'")
+    try:
+        ended = shop.run("install", "--yes", "--lock-timeout", "1", code=1)
+    finally:
+        shop.execute(f"SET GLOBAL time_zone = '{before}'")
+    (age,) = set(
+        re.findall(rf"connection {holder.thread_id()} .* for (-?\d)+ s", ended.stderr)
+    )
+    assert 0 <= int(age) < 60
+
+
+def test_the_hint_of_a_plan_that_was_stopped_names_no_id_that_is_gone(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    arguments = ("--yes", "--plan", plan_id(shop), "--lock-timeout", "1")
+    assert "has another id" in shop.run("install", *arguments, code=1).stderr
+
+
+# An output that ends
+
+
+def test_a_reader_who_leaves_stops_nothing_half_way(shop: User) -> None:
+    with subprocess.Popen(
+        [EVTRIG, "install", "--yes"],
+        cwd=shop.folder,
+        env=shop.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert len(triggers(shop)) == 6
+
+
+def test_an_output_without_room_stops_nothing_half_way(shop: User) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [EVTRIG, "install", "--yes"],
+            cwd=shop.folder,
+            env=shop.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("evtrig: the output cannot be written: No space")
+    assert len(triggers(shop)) == 6
+
+
+def test_an_output_in_another_encoding_stops_nothing_half_way(shop: User) -> None:
+    shop.execute("CREATE TABLE `名前` (id INT PRIMARY KEY)")
+    text = shop.spec.read_text(encoding="utf-8")
+    shop.spec.write_text(f"{text}\n  名前:\n", encoding="utf-8")
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    shop.run("install", "--yes", **latin)
+    assert len(triggers(shop)) == 9
+    shop.spec.write_text(text.replace("orders:", "orders:\n    exclude: [status]"))
+    ended = shop.run("plan", code=1, **latin)
+    assert "PYTHONIOENCODING=utf-8" in ended.stderr
+
+
+def test_ctrl_c_says_what_may_be_left(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    process = shop.start("install", "--yes")
+    wait_for(lambda: "waits: " in shop.log(process))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    said = shop.log(process)
+    assert "interrupted while it was to create trigger" in said
+    assert "may be captured in part" in said
+    assert "run evtrig install again" in said
     holder.rollback()
     shop.run("install", "--yes")
     assert len(triggers(shop)) == 6

@@ -23,8 +23,9 @@ from evtrig.errors import DatabaseError, EvtrigError, PreflightError
 from evtrig.triggers.capture import resolve
 from evtrig.triggers.check import Finding, check
 from evtrig.triggers.check.finding import sql
-from evtrig.triggers.install import Patience, apply, prepare, tables_of
+from evtrig.triggers.install import apply, prepare, tables_of
 from evtrig.triggers.installed import inspect
+from evtrig.triggers.patience import Patience
 from evtrig.triggers.scratch import scratch_schema, try_expressions
 from evtrig.triggers.spec import Spec, parse
 from evtrig.triggers.sql import account as quoted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from evtrig.database.server import Server
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import EvtrigError, PreflightError, UsageError
 from evtrig.triggers.capture import resolve
-from evtrig.triggers.install import Patience, apply, prepare, tables_of
+from evtrig.triggers.install import apply, prepare, tables_of
 from evtrig.triggers.installed import Installed
+from evtrig.triggers.patience import Patience
 from evtrig.triggers.plan import Plan, plan
 from evtrig.triggers.render import SESSION
 from evtrig.triggers.spec import Spec, parse
@@ -474,7 +476,78 @@ def test_a_replacement_that_fails_keeps_capturing(shop: Shop) -> None:
     assert shop.install(changed).steps == ()
 
 
+def test_triggers_that_a_tool_has_renamed_are_replaced_without_recording_twice(
+    shop: Shop,
+) -> None:
+    """As gh-ost does with --trigger-suffix=0, which evtrig check --ddl asks for."""
+    shop.install()
+    for operation in ("insert", "update", "delete"):
+        name = TriggerName.of(shop.schema, "a_orders", operation)
+        ((_, _, create, *_),) = shop.execute(f"SHOW CREATE TRIGGER {name}")
+        for sql in SESSION:
+            shop.execute(sql)
+        shop.execute(f"DROP TRIGGER {name}")
+        shop.execute(create.replace(f"`{name}`", f"`{name}0`", 1))
+    assert shop.plan().steps == ()
+    changed = shop.spec(lines="{exclude: [n]}")
+    todo = shop.plan(changed)
+    created = tuple(step for step in todo.steps if step.kind == "trigger")
+    apply(shop.evtrig, Plan(created))
+    # Both generations are there.
+    assert len(shop.triggers("a_orders")) == 6
+    assert shop.write() == ALL
+    shop.install(changed)
+    assert len(shop.triggers("a_orders")) == 3
+    assert shop.write() == ALL
+
+
+def test_a_column_with_an_odd_name_that_left_the_spec_is_no_edit_by_hand(
+    shop: Shop,
+) -> None:
+    shop.execute("ALTER TABLE a_orders ADD COLUMN `a\\b``c` INT")
+    shop.install()
+    spec = shop.spec("a_orders", lines="{exclude: ['a\\b`c']}")
+    reasons = {r for item in shop.plan(spec).items for r in item.reasons if "spec" in r}
+    assert reasons >= {"the spec has changed, or evtrig"}
+    hand = [r for item in shop.plan(spec).items for r in item.reasons if "hand" in r]
+    assert hand == []
+
+
+def test_what_was_begun_is_taken_back_without_waiting_again(shop: Shop) -> None:
+    holder = shop.connect(autocommit=False)
+
+    def hold(step) -> None:
+        if step.kind == "trigger" and step.source == f"{shop.schema}.b_people":
+            with holder.cursor() as cursor:
+                cursor.execute("SELECT * FROM b_people")
+
+    said: list[str] = []
+    begun = time.monotonic()
+    with pytest.raises(EvtrigError):
+        shop.install(on_step=hold, patience=Patience(seconds=4, on_wait=said.append))
+    assert time.monotonic() - begun < 8
+    assert len(said) == 1
+    holder.rollback()
+
+
 # Uninstalling
+
+
+def test_an_event_that_the_application_has_yet_to_commit_keeps_the_outbox(
+    shop: Shop,
+) -> None:
+    """MariaDB drops the procedure under the transaction that has called it."""
+    shop.install(shop.spec(head="emit: true\n"))
+    holder = shop.connect(autocommit=False)
+    with holder.cursor() as cursor:
+        cursor.execute(f"CALL {shop.outbox}.emit('Happened', '{{}}', '1')")
+    with pytest.raises(EvtrigError):
+        shop.uninstall(patience=IMPATIENT)
+    assert shop.has_outbox()
+    holder.commit()
+    assert shop.uninstall().waiting == 1
+    shop.execute(f"DELETE FROM {shop.outbox}.events")
+    assert shop.uninstall().outbox_dropped
 
 
 def test_uninstalling_leaves_no_trace(shop: Shop) -> None:

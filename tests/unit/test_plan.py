@@ -210,8 +210,9 @@ def test_an_outdated_trigger_is_preceded_by_its_next_generation_then_dropped() -
         assert new.name == before.name.next
         assert step.sql.count(f"FOR EACH ROW PRECEDES `{before.name}`\n") == 1
         # The newer one says what the older one waits for.
-        assert new.previous_token == before.token != ""
-        assert new.token not in ("", before.token)
+        assert new.leaves == before.expects
+        assert new.leaves is not None
+        assert new.expects not in (None, before.expects)
     database.apply(steps)
     assert database.plan(capture(columns=COLUMNS[:2])).steps == ()
 
@@ -255,6 +256,45 @@ def test_a_trigger_that_was_edited_is_told_from_one_that_is_outdated() -> None:
     (item,) = [i for i in database.plan(capture()).items if i.state != "installed"]
     assert item.reasons == ("its body was changed by hand",)
     assert any(line.startswith("-") and "added" in line for line in item.difference)
+
+
+def test_a_trigger_that_was_renamed_is_the_same_and_gets_its_mark() -> None:
+    """Tools for online schema changes give the triggers of the copy other names."""
+    database = Database()
+    database.apply(database.plan(capture()).steps)
+    renamed = tuple(
+        replace(t, name=replace(t.name, generation=10 * t.name.generation))
+        for t in database.installed.triggers
+    )
+    database.installed = replace(database.installed, triggers=renamed)
+    assert database.plan(capture()).steps == ()
+    steps = database.plan(capture(columns=COLUMNS[:2])).steps
+    for step, old in zip(steps[:3], renamed, strict=True):
+        new = parsed(step)
+        assert new.name == old.name.next
+        assert new.leaves == old.expects
+        assert new.expects is not None
+        assert new.expects.name == str(new.name.next)
+
+
+def test_a_trigger_without_its_mark_is_dropped_as_soon_as_the_next_one_is_there() -> (
+    None
+):
+    database = Database()
+    database.apply(database.plan(capture()).steps)
+    first, *others = database.installed.triggers
+    begin, end = first.body.index("    IF CAST(@"), first.body.index("    END IF;")
+    cut = replace(first, body=first.body[:begin] + first.body[end + 12 :])
+    database.installed = replace(database.installed, triggers=(cut, *others))
+    todo = database.plan(capture())
+    assert [step.kind for step in todo.steps] == ["trigger", "drop"]
+    (item,) = [item for item in todo.items if item.state != "installed"]
+    assert item.reasons[0] == "its body was changed by hand"
+    assert "recorded twice" in item.reasons[1]
+    # With other triggers to replace, its drop does not wait for them.
+    todo = database.plan(capture(columns=COLUMNS[:2]))
+    kinds = ["trigger", "drop", "trigger", "trigger", "drop", "drop"]
+    assert [step.kind for step in todo.steps] == kinds
 
 
 def test_the_id_of_a_plan_is_that_of_what_it_does() -> None:

@@ -14,14 +14,14 @@ from evtrig.database.server import Server
 from evtrig.triggers.account import Account
 from evtrig.triggers.capture import resolve
 from evtrig.triggers.render import (
-    default_token,
+    default_mark,
     render,
     render_definer,
     render_trigger,
 )
 from evtrig.triggers.spec import parse
 from evtrig.triggers.sql import Sql, ident, normalize
-from evtrig.triggers.trigger import TriggerName
+from evtrig.triggers.trigger import Mark, TriggerName
 
 MYSQL, MARIADB = Server("mysql"), Server("mariadb")
 
@@ -110,11 +110,12 @@ def test_what_is_rendered_is_sql_again() -> None:
 # One trigger
 
 
-def trigger(**options: str | TriggerName) -> str:
+def trigger(**options: Mark | TriggerName) -> str:
     spec = parse(golden.spec_text("mysql", "shop"), path="evtrig.yml")
     name = TriggerName.of("shop", "customers", "update", 2)
     capture = resolve(spec, None, MYSQL)[0]
-    return render_trigger(capture, name, MYSQL, token="abc", **options)
+    expects = Mark(str(name.next), "abc")
+    return render_trigger(capture, name, MYSQL, expects=expects, **options)
 
 
 def test_a_first_trigger_leaves_no_mark_and_stands_where_it_likes() -> None:
@@ -126,7 +127,7 @@ def test_a_first_trigger_leaves_no_mark_and_stands_where_it_likes() -> None:
 
 def test_a_later_trigger_runs_before_the_one_it_replaces_and_marks_the_change() -> None:
     previous = TriggerName.of("shop", "customers", "update", 1)
-    sql = trigger(previous=previous, previous_token="xyz")
+    sql = trigger(previous=previous, leaves=Mark(str(previous.next), "xyz"))
     assert f"FOR EACH ROW PRECEDES `{previous}`\n" in sql
     mark = f"SET @{previous.next} = CONCAT('xyz', NOW(6));"
     skip = f"IF CAST(@{previous.next.next} AS BINARY) = CONCAT('abc', NOW(6)) THEN"
@@ -139,8 +140,8 @@ def test_a_token_is_the_same_each_time_and_differs_for_each_trigger() -> None:
         for operation in ("insert", "update", "delete")
         for generation in (1, 2)
     ]
-    tokens = [default_token(name) for name in names]
-    assert tokens == [default_token(name) for name in names]
+    tokens = [default_mark(name).token for name in names]
+    assert tokens == [default_mark(name).token for name in names]
     assert len(set(tokens)) == len(tokens)
     assert all(re.fullmatch("[0-9a-f]{16}", token) for token in tokens)
 

@@ -706,3 +706,36 @@ def test_a_damaged_spec_is_a_spec_or_a_spec_error(data: st.DataObject) -> None:
     end = data.draw(st.integers(start, min(start + 40, len(WHOLE))))
     patch = data.draw(st.sampled_from(TOKENS) | st.text(max_size=5))
     is_spec_or_spec_error(WHOLE[:start] + patch + WHOLE[end:])
+
+
+def test_two_tables_whose_events_could_not_be_told_apart_are_refused() -> None:
+    text = (
+        "version: 1\ntables:\n  c: {schema: a.b}\n  b.c: {schema: a}\n"
+        "  d: {schema: a.b}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        parse(text, path="evtrig.yml")
+    assert caught.value.line == 4
+    assert "a.b.c" in caught.value.message
+    assert "line 3" in caught.value.message
+
+
+def test_some_tables_of_a_spec_are_a_spec() -> None:
+    spec = parse("version: 1\nschema: s\ntables: {a: {}, b: {}}\n", path="evtrig.yml")
+    assert [table.name for table in spec.only(["b"]).tables] == ["b"]
+    assert spec.only(["s.b", "a"]).tables == spec.tables
+    with pytest.raises(UsageError):
+        spec.only(["s.c"])
+
+
+def test_tables_whose_cascades_share_triggers_are_chosen_together() -> None:
+    text = (
+        "version: 1\nschema: s\ntables:\n  a: {cascades: capture}\n"
+        "  b: {cascades: capture}\n  c: {}\n"
+    )
+    spec = parse(text, path="evtrig.yml")
+    assert len(spec.only(["a", "b"]).tables) == 2
+    assert len(spec.only(["c"]).tables) == 1
+    with pytest.raises(UsageError, match=r"s\.b") as caught:
+        spec.only(["a", "c"])
+    assert caught.value.hint
