@@ -105,6 +105,9 @@ def blockers(
     found, is_certain = _rows(connection, query, (schema, table)), True
     if found is None:
         found, is_certain = _rows(connection, TRANSACTIONS, ()), False
+        if not found and not connection.server.is_mariadb:
+            # Without PROCESS, MySQL 9.7 shows no transaction instead of refusing.
+            return None
     if found is None:
         return None
     opened = {row[0]: int(row[1] or 0) for row in _rows(connection, AGES, ()) or ()}
