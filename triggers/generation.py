@@ -103,16 +103,7 @@ def replace_triggers(
         elif obsolete:
             reasons = ("a replacement was interrupted: the one before is still there",)
         drops += dropped
-        items.append(
-            Item(
-                kind="trigger",
-                name=name,
-                state="outdated" if reasons else "installed",
-                source=capture.source,
-                reasons=reasons,
-                difference=difference(newest.body, wanted) if reasons else (),
-            )
-        )
+        items.append(_compared(name, newest, wanted, reasons))
     return Replacement(tuple(items), tuple(create), tuple(drops))
 
 
@@ -150,16 +141,7 @@ def replace_cascades(
         else:
             kept.add(own[0].name)
         wanted = _body(render_cascade(cascade, own[0].name, server))
-        items.append(
-            Item(
-                kind="trigger",
-                name=name,
-                state="outdated" if reasons else "installed",
-                source=cascade.source,
-                reasons=reasons,
-                difference=difference(own[0].body, wanted),
-            )
-        )
+        items.append(_compared(name, own[0], wanted, reasons))
     obsolete = [
         trigger
         for trigger in installed.triggers
@@ -234,6 +216,20 @@ def difference(installed: str, wanted: str) -> tuple[str, ...]:
         installed.splitlines(), wanted.splitlines(), lineterm="", n=2
     )
     return tuple(lines)[2:]
+
+
+def _compared(
+    name: str, trigger: InstalledTrigger, wanted: str, reasons: tuple[str, ...]
+) -> Item:
+    """A trigger that is there, and why it is to be replaced, if it is."""
+    return Item(
+        kind="trigger",
+        name=name,
+        state="outdated" if reasons else "installed",
+        source=trigger.source,
+        reasons=reasons,
+        difference=difference(trigger.body, wanted) if reasons else (),
+    )
 
 
 def _modes(modes: frozenset[str]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from acceptance import user
 from acceptance.user import EVTRIG, Ended, wait_for
 
 from evtrig.database.connection import Connection
@@ -28,18 +29,8 @@ SPEC = "version: 1\nschema: shop\ndefiner: current_user\ntables:\n  orders:\n"
 
 
 def run(dsn: str, folder: Path, *arguments: str, code: int = 0) -> Ended:
-    ended = subprocess.run(
-        [EVTRIG, *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "EVTRIG_DSN": dsn},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ended.returncode == code, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended
+    environment = {"PATH": os.environ["PATH"], "EVTRIG_DSN": dsn}
+    return user.run(folder, environment, *arguments, code=code)
 
 
 @pytest.fixture

@@ -18,6 +18,24 @@ EVTRIG = Path(sys.executable).with_name("evtrig")
 Ended = subprocess.CompletedProcess[str]
 
 
+def run(
+    folder: Path, environment: dict[str, str], *arguments: str, code: int = 0
+) -> Ended:
+    """A command that ends with this code, and without a traceback."""
+    ended = subprocess.run(
+        [EVTRIG, *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
 @dataclass
 class User:
     """Somebody in a folder, with a database of theirs in EVTRIG_DSN."""
@@ -43,18 +61,7 @@ class User:
         }
 
     def run(self, *arguments: str, code: int = 0, **more: str) -> Ended:
-        ended = subprocess.run(
-            [EVTRIG, *arguments],
-            cwd=self.folder,
-            env={**self.environment, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert ended.returncode == code, ended.stderr
-        assert "Traceback" not in ended.stderr
-        return ended
+        return run(self.folder, {**self.environment, **more}, *arguments, code=code)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command in the background; its log goes to ``<number>.log``."""
