@@ -30,7 +30,7 @@ class TriggerName:
     table: str
     #: One of OPERATIONS, or CASCADE.
     operation: str
-    #: Counts up each time the trigger is replaced; a number is never used twice.
+    #: Counts up each time the trigger is replaced, and from 1 again once none is there.
     generation: int
 
     @classmethod
