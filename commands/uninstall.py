@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -62,7 +63,8 @@ def uninstall(
     if removal.waiting:
         click.echo(
             f"evtrig: {spec.outbox} stays: {removal.waiting} events are not published\n"
-            "  → Run evtrig relay --drain, then evtrig uninstall again.",
+            f"  → Run evtrig relay --outbox {shlex.quote(spec.outbox)} --drain with its"
+            " --sink, then evtrig uninstall again.",
             err=True,
         )
     if removal.outbox_dropped and spec.definer:

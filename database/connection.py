@@ -6,6 +6,7 @@ texts differ between versions and languages.
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -44,6 +45,9 @@ TLS_REQUIRED = 3159
 PLUGIN_NOT_LOADED = 1524
 AUTHENTICATION_PLUGIN = 2059
 
+#: Of a GRANT: MariaDB with NO_AUTO_CREATE_USER, MySQL.
+NO_ACCOUNT = (1133, 1410)
+
 #: MariaDB's 3 is "Error writing file", MySQL's 3675 "… failed, as disk is full".
 NO_ROOM = (3, 1021, 1114, 3675)
 
@@ -67,8 +71,8 @@ SELECT 1
 """
 
 HINTS = {
-    DATABASE_ACCESS_DENIED: "Ask for privileges on that schema, or connect as"
-    " another account.",
+    DATABASE_ACCESS_DENIED: "Ask for privileges on that schema, leave the schema"
+    " out of the DSN if the command needs none, or connect as another account.",
     UNKNOWN_DATABASE: "Check the schema at the end of the DSN.",
     CANNOT_CONNECT: "Check the host and the port in the DSN, that the server runs"
     " and that a firewall lets you through.",
@@ -88,6 +92,11 @@ HINTS = {
     BINLOG_CREATE_ROUTINE: "Set log_bin_trust_function_creators = 1 (on RDS and"
     " Aurora in the parameter group), or install as an account with SUPER.",
     **dict.fromkeys(NO_ROOM, "The disk of the server is full: free some space on it."),
+    **dict.fromkeys(
+        NO_ACCOUNT,
+        "The account to grant to is not there: create it (evtrig grants definer prints"
+        " how), or install as an account that reads mysql.user.",
+    ),
     LOCK_WAIT_TIMEOUT: "An open transaction is in the way; run the command again"
     " when it has ended.",
 }
@@ -118,11 +127,12 @@ IN_CLEAR: Plugins = {"mysql_clear_password": _Refused, "dialog": _Refused}
 class Connection:
     """An autocommit connection in utf8mb4, READ COMMITTED.
 
-    ``settings`` are session variables set on connecting; ``found_rows`` makes an
-    UPDATE count the rows it matched instead of those it changed. Time-outs are
-    seconds. Raises DatabaseError, or ConnectionLost where a new connection may
-    help, from every method; on connecting also CredentialsError, and UsageError for a
-    CA or defaults file that cannot be used.
+    ``has_schema`` False leaves the default schema of the DSN out, on which an account
+    may have no privilege. ``settings`` are session variables set on connecting;
+    ``found_rows`` makes an UPDATE count the rows it matched instead of those it
+    changed. Time-outs are seconds. Raises DatabaseError, or ConnectionLost where a new
+    connection may help, from every method; on connecting also CredentialsError, and
+    UsageError for a CA or defaults file that cannot be used.
     """
 
     def __init__(
@@ -133,6 +143,7 @@ class Connection:
         found_rows: bool = False,
         connect_timeout: int = 10,
         read_timeout: float | None = None,
+        has_schema: bool = True,
     ) -> None:
         #: What the last statement gave to LAST_INSERT_ID(expression), or 0.
         self.last_insert_id = 0
@@ -141,6 +152,8 @@ class Connection:
             #: With what was looked up in it; connecting to it looks it up again.
             self.dsn = login
             try:
+                if not has_schema:
+                    self.dsn = dataclasses.replace(login, schema=None)
                 self._driver = self._open(client_flag, connect_timeout, read_timeout)
                 break
             except DatabaseError as error:

@@ -146,6 +146,7 @@ class Outbox:
                 "innodb_lock_wait_timeout": 2,
             },
             found_rows=True,
+            has_schema=False,
             connect_timeout=max(1, ttl // 2),
             read_timeout=max(1, ttl // 2),
         )

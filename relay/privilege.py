@@ -46,6 +46,7 @@ def lacking(connection: Connection, names: Mapping[str, str]) -> EvtrigError | N
     account = str(connection.value("SELECT CURRENT_USER()"))
     to = "@".join(f"`{p.replace('`', '``')}`" for p in account.rsplit("@", 1))
     return EvtrigError(
-        f"{account} lacks the privilege {' and '.join(missing)}; nothing was published",
+        f"{account} lacks the privilege {' and '.join(missing)}; nothing was published."
+        " Is --outbox right?",
         hint="; ".join(f"GRANT {privilege} TO {to}" for privilege in missing),
     )

@@ -253,6 +253,8 @@ def status_needs(
         needs.append(Need("TRIGGER", why, schema))
     why = "to see how many wait, and how long"
     needs.append(Need("SELECT", why, outbox, "events"))
+    why = "to see whether somebody has put a trigger on it"
+    needs.append(Need("TRIGGER", why, outbox, "events"))
     why = "to see which relay publishes"
     needs.append(Need("SELECT", why, outbox, "event_polling_state"))
     if needs_salt:

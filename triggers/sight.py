@@ -39,7 +39,8 @@ class Sight:
             return self._shows_procedures()
         if item.kind == "trigger":
             return self._shows_triggers(item.source or "")
-        table = item.name.removeprefix(f"{self.outbox}.").partition(" ")[0]
+        # "table evtrig.events", "row default of evtrig.event_polling_state"
+        table = item.name.rpartition(f"{self.outbox}.")[2]
         privileges = ("SELECT", "INSERT", "CREATE")
         return any(self.own.allow(p, self.outbox, table) for p in privileges)
 

@@ -378,7 +378,7 @@ def test_uninstall_keeps_what_is_not_published_and_says_what_to_do(
     user.write(1, 2)
     ended = user.run("uninstall", "--yes")
     assert "2 events are not published" in ended.stderr
-    assert "  → Run evtrig relay --drain" in ended.stderr
+    assert f"  → Run evtrig relay --outbox {user.outbox} --drain" in ended.stderr
     assert user.execute("SHOW TRIGGERS") == ()
     user.run("relay", "--drain", "--sink", "file:events.ndjson")
     user.run("uninstall", "--yes")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import golden
@@ -20,6 +20,7 @@ from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import DatabaseError, EvtrigError, PreflightError
+from evtrig.relay.outbox import Outbox
 from evtrig.triggers.capture import resolve
 from evtrig.triggers.check import Finding, check
 from evtrig.triggers.check.finding import sql
@@ -465,6 +466,46 @@ def test_with_the_optional_grants_an_installer_names_who_is_in_the_way(
     holder.rollback()
     assert "privilege PROCESS" in said[0]
     assert f"connection {holder.thread_id()} of root@localhost" in said[1]
+
+
+def test_status_sees_what_is_wrong_with_the_outbox(whole: World) -> None:
+    whole.execute(f"DELETE FROM {qualified(whole.outbox, 'event_polling_state')}")
+    trigger = qualified(whole.outbox, "somebody_s")
+    whole.execute(
+        f"CREATE TRIGGER {trigger} BEFORE INSERT ON {whole.events()} FOR EACH ROW"
+        " SET @seen = 1"
+    )
+    codes = {finding.code for finding in whole.check() if finding.severity == "error"}
+    assert {"outbox-missing", "outbox-trigger"} <= codes
+
+
+def test_a_relay_takes_a_dsn_that_names_the_schema_of_the_application(
+    whole: World,
+) -> None:
+    """On which its account has no privilege."""
+    whole.execute(f"INSERT INTO {whole.table('orders')} (id) VALUES (7)")
+    url = Dsn.parse(whole.dsn("relay"))
+    dsn = replace(url, schema=whole.schema)
+    with pytest.raises(DatabaseError):
+        Connection(dsn)
+    box = Outbox.connect(dsn, whole.outbox, ttl=10)
+    assert box.read(10)
+    box.close()
+
+
+def test_no_grant_makes_an_account_that_anybody_could_log_in_with(
+    whole: World,
+) -> None:
+    """The installer does not see that the definer is gone; MariaDB would make it."""
+    definer = whole.accounts["definer"]
+    whole.execute(f"DROP USER {quoted(definer, 'localhost')}")
+    whole.execute(f"CREATE TABLE {whole.table('more')} (id INT PRIMARY KEY)")
+    whole.tables = {**whole.tables, "more": {}}
+    with pytest.raises(EvtrigError) as caught:
+        whole.install()
+    assert caught.value.hint
+    users = whole.execute("SELECT user FROM mysql.user")
+    assert (definer,) not in users
 
 
 def optional(script: str) -> list[str]:

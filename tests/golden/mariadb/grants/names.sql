@@ -80,8 +80,9 @@ CREATE USER IF NOT EXISTS `evtrig_status`@`%` ACCOUNT LOCK;
 -- TRIGGER     to see triggers; no lesser privilege shows them
 GRANT REFERENCES, TRIGGER ON `the ``shop``'s 100\% \\ "店"`.* TO `evtrig_status`@`%`;
 
--- SELECT  to see how many wait, and how long
-GRANT SELECT ON `out``box % \'`.`events` TO `evtrig_status`@`%`;
+-- SELECT   to see how many wait, and how long
+-- TRIGGER  to see whether somebody has put a trigger on it
+GRANT SELECT, TRIGGER ON `out``box % \'`.`events` TO `evtrig_status`@`%`;
 
 -- SELECT  to see which relay publishes
 GRANT SELECT ON `out``box % \'`.`event_polling_state` TO `evtrig_status`@`%`;

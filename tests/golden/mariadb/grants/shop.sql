@@ -74,8 +74,9 @@ CREATE USER IF NOT EXISTS `evtrig_status`@`%` ACCOUNT LOCK;
 -- TRIGGER     to see triggers; no lesser privilege shows them
 GRANT REFERENCES, TRIGGER ON `shop`.* TO `evtrig_status`@`%`;
 
--- SELECT  to see how many wait, and how long
-GRANT SELECT ON `evtrig`.`events` TO `evtrig_status`@`%`;
+-- SELECT   to see how many wait, and how long
+-- TRIGGER  to see whether somebody has put a trigger on it
+GRANT SELECT, TRIGGER ON `evtrig`.`events` TO `evtrig_status`@`%`;
 
 -- SELECT  to see which relay publishes
 GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;

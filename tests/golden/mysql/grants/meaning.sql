@@ -1,6 +1,7 @@
 -- Least privileges for evtrig on MySQL. Run it as an administrator of the database.
 -- A new account is locked; what is there already is left as it is. To let it in:
 --     ALTER USER … IDENTIFIED BY '…' ACCOUNT UNLOCK;
+-- The passwords that MySQL prints are drawn to be replaced: never unlock with one of them.
 --
 -- Run evtrig install after the part for the installer: the servers refuse a grant on a
 -- table that is not there yet (1146). Whatever has been done may be done again.
@@ -105,8 +106,9 @@ CREATE USER IF NOT EXISTS `evtrig_status`@`%` IDENTIFIED BY RANDOM PASSWORD ACCO
 -- TRIGGER     to see triggers; no lesser privilege shows them
 GRANT REFERENCES, TRIGGER ON `shop`.* TO `evtrig_status`@`%`;
 
--- SELECT  to see how many wait, and how long
-GRANT SELECT ON `evtrig`.`events` TO `evtrig_status`@`%`;
+-- SELECT   to see how many wait, and how long
+-- TRIGGER  to see whether somebody has put a trigger on it
+GRANT SELECT, TRIGGER ON `evtrig`.`events` TO `evtrig_status`@`%`;
 
 -- SELECT  to see which relay publishes
 GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;

@@ -1,6 +1,7 @@
 -- Least privileges for evtrig on MySQL. Run it as an administrator of the database.
 -- A new account is locked; what is there already is left as it is. To let it in:
 --     ALTER USER … IDENTIFIED BY '…' ACCOUNT UNLOCK;
+-- The passwords that MySQL prints are drawn to be replaced: never unlock with one of them.
 --
 -- Run evtrig install after the part for the installer: the servers refuse a grant on a
 -- table that is not there yet (1146). Whatever has been done may be done again.
@@ -84,8 +85,9 @@ CREATE USER IF NOT EXISTS `evtrig_status`@`%` IDENTIFIED BY RANDOM PASSWORD ACCO
 -- TRIGGER     to see triggers; no lesser privilege shows them
 GRANT REFERENCES, TRIGGER ON `the ``shop``'s 100\% \\ "店"`.* TO `evtrig_status`@`%`;
 
--- SELECT  to see how many wait, and how long
-GRANT SELECT ON `out``box % \'`.`events` TO `evtrig_status`@`%`;
+-- SELECT   to see how many wait, and how long
+-- TRIGGER  to see whether somebody has put a trigger on it
+GRANT SELECT, TRIGGER ON `out``box % \'`.`events` TO `evtrig_status`@`%`;
 
 -- SELECT  to see which relay publishes
 GRANT SELECT ON `out``box % \'`.`event_polling_state` TO `evtrig_status`@`%`;
