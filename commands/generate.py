@@ -127,5 +127,7 @@ def compare(folder: Path, files: Mapping[str, str], spec: str) -> None:
     verb = "differ" if len(found) > 1 else "differs"
     click.echo(f"{folder}: {count} {verb} from {spec}")
     command = shlex.join(["evtrig", "generate", "-s", spec, "-o", str(folder)])
+    if any(difference.kind == "not evtrig's" for difference in found):
+        command += " --force, if those that are not evtrig's may go"
     click.echo(f"  → {command}")
     sys.exit(3)
