@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EvtrigError, UsageError
+from ..relay.lease import TTL
 from .log import log_to_stderr
 from .options import Seconds, dsn_option, option
 
@@ -55,6 +56,15 @@ __all__ = ["relay"]
     is_flag=True,
     help="Take over from the relay that publishes now, instead of waiting.",
 )
+@option(
+    "--ttl",
+    type=click.IntRange(2, 300),
+    default=TTL,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the lease lasts without being renewed: if this relay dies, another"
+    " publishes so much later.",
+)
 def relay(
     dsn: Dsn,
     uri: str,
@@ -63,13 +73,13 @@ def relay(
     drain: bool,
     max_seconds: float | None,
     take_over: bool,
+    ttl: int,
 ) -> None:
     """Publish the events in order, and delete what was acknowledged.
 
     Runs until it is stopped; SIGTERM lets it finish what is in flight. While another
     relay publishes, it waits.
     """
-    from ..relay.lease import TTL
     from ..relay.outbox import Outbox
     from ..relay.relay import Relay
     from ..relay.sinks import open_sink
@@ -82,11 +92,15 @@ def relay(
         )
     log_to_stderr()
     options = Options(
-        once=once, drain=drain, max_seconds=max_seconds, take_over=take_over
+        once=once,
+        drain=drain,
+        max_seconds=max_seconds,
+        take_over=take_over,
+        ttl=ttl,
     )
     with contextlib.closing(open_sink(uri)) as sink, stopped_by_signals() as stop:
         relay = Relay(
-            connect=lambda: Outbox.connect(dsn, outbox, ttl=TTL),
+            connect=lambda: Outbox.connect(dsn, outbox, ttl=ttl),
             sink=sink,
             options=options,
             stop=stop,
