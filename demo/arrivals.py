@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..relay.event import Event
-from ..relay.sinks.sink import ACKNOWLEDGED, Limits, Result
+from ..relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Result
 from .checker import Envelope
 
 __all__ = ["Arrivals"]
@@ -30,9 +30,13 @@ class Arrivals:
         #: When each came, by the clock.
         self.times: list[float] = []
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         envelopes = [json.loads(event.body) for event in events]
         with self._changed:
+            if not may_send():
+                return [LEASE_RAN_OUT] * len(events)
             self.events += envelopes
             self.times += [self._clock()] * len(envelopes)
             self._changed.notify_all()

@@ -163,7 +163,10 @@ class Scheduler:
 
     def _requeue(self, key: str, failed: Result | None, now: float) -> None:
         lane = self._lanes[key]
-        lane.is_refused = failed is not None and failed.outcome is Outcome.REFUSED
+        lane.is_refused = failed is not None and failed.outcome in (
+            Outcome.REFUSED,
+            Outcome.OVERSIZED,
+        )
         if failed is not None:
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(lane.failures, 16))
             lane.failures += 1

@@ -205,14 +205,13 @@ class Term:
             batch = self._scheduler.next_batch(now)
             if not batch:
                 return
-            call = self._threads.submit(self._publish, batch)
+            call = self._threads.submit(self._sink.publish, batch, self._may_send)
             self._calls[call] = batch
 
-    def _publish(self, batch: Sequence[Event]) -> Sequence[Result]:
-        # In a thread, perhaps long after it was submitted.
-        if self._clock() >= self._lease.deadline:
-            return [Result(Outcome.RETRY, "the lease ran out")] * len(batch)
-        return self._sink.publish(batch)
+    def _may_send(self) -> bool:
+        """Asked by the sink, in a thread, perhaps long after the call was submitted:
+        of the lease as it is then, renewed meanwhile or not."""
+        return self._clock() < self._lease.deadline
 
     def _await(self, ends_at: float | None) -> None:
         """Sleep until there is something to do: a call that has ended, a key that has
@@ -285,7 +284,7 @@ class Term:
         summary.published += len(batch) - failed.total()
         for result, count in failed.items():
             summary.last_reason = result.reason
-            if result.outcome is Outcome.REFUSED:
+            if result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
                 summary.refused += count
             else:
                 summary.retried += count

@@ -6,11 +6,11 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .sink import ACKNOWLEDGED, Limits, Outcome, Result
+from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 
 __all__ = ["FileSink", "StdoutSink"]
 
@@ -41,9 +41,14 @@ class StdoutSink:
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        data = lines(events)
+        if not may_send():
+            return [LEASE_RAN_OUT] * len(events)
         try:
-            write_all(self._descriptor, lines(events))
+            write_all(self._descriptor, data)
         except OSError as error:
             raise SinkError(
                 f"cannot write to standard output: {error.strerror}",
@@ -89,11 +94,15 @@ class FileSink:
             self.close()
             raise
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         data = lines(events)
         try:
             if self._is_regular:
-                return [self._append(data)] * len(events)
+                return [self._append(data, may_send)] * len(events)
+            if not may_send():
+                return [LEASE_RAN_OUT] * len(events)
             write_all(self._descriptor, data)
         except OSError as error:
             raise SinkError(
@@ -105,7 +114,7 @@ class FileSink:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _append(self, data: bytes) -> Result:
+    def _append(self, data: bytes, may_send: Callable[[], bool]) -> Result:
         """Write all of it or nothing.
 
         Locked against another relay on this file: each takes back only what it wrote
@@ -118,6 +127,8 @@ class FileSink:
         try:
             end = os.fstat(self._descriptor).st_size - self._torn_bytes()
             os.ftruncate(self._descriptor, end)
+            if not may_send():
+                return LEASE_RAN_OUT
             try:
                 write_all(self._descriptor, data)
                 os.fsync(self._descriptor)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..event import Event
 
-__all__ = ["ACKNOWLEDGED", "Limits", "Outcome", "Result", "Sink"]
+__all__ = ["ACKNOWLEDGED", "LEASE_RAN_OUT", "Limits", "Outcome", "Result", "Sink"]
 
 
 class Outcome(enum.Enum):
@@ -21,6 +21,8 @@ class Outcome(enum.Enum):
     RETRY = "retry"
     #: The sink will never take it as it is.
     REFUSED = "refused"
+    #: Larger than the sink takes; nothing else is wrong with it.
+    OVERSIZED = "oversized"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Result:
 
 
 ACKNOWLEDGED = Result(Outcome.ACKNOWLEDGED)
+#: Of every event that was not sent because ``may_send`` said no.
+LEASE_RAN_OUT = Result(Outcome.RETRY, "the lease ran out")
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,14 @@ class Sink(Protocol):
     #: of one key may share it.
     in_order: bool
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         """Send a batch; one result for each event, in the same order.
+
+        ``may_send`` is asked immediately before bytes leave, however often they do:
+        a lock, a connection or a frozen process may have taken longer than the lease
+        lasts. Once it says no nothing is sent, and what was not is LEASE_RAN_OUT.
 
         Called from several threads at once, up to ``limits.calls``. A call that
         failed as a whole is a RETRY for each. Raises SinkError where no event can be

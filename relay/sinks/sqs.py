@@ -18,7 +18,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,9 +26,11 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
+from ...database.aws import error_code
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .sink import ACKNOWLEDGED, Limits, Outcome, Result
+from .fence import Fence, LeaseRanOut
+from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -108,11 +110,14 @@ class SqsSink:
         self._url = url
         self._is_fifo = url.endswith(".fifo")
         self._client = client(url)
+        self._fence = Fence(self._client.meta.events)
         largest = int(self._attributes().get("MaximumMessageSize", BYTES))
         self._largest = min(BYTES, largest)
         self.limits = Limits(entries=ENTRIES, bytes=BYTES, calls=CALLS)
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         results: dict[str, Result] = {}
         entries: list[SendMessageBatchRequestEntryTypeDef] = []
         for number, event in enumerate(events):
@@ -120,11 +125,12 @@ class SqsSink:
             size = len(entry["MessageBody"].encode())
             if size > self._largest:
                 reason = f"{size} bytes, the queue takes {self._largest}"
-                results[entry["Id"]] = Result(Outcome.REFUSED, reason)
+                results[entry["Id"]] = Result(Outcome.OVERSIZED, reason)
             else:
                 entries.append(entry)
         if entries:
-            results |= self._send(entries)
+            with self._fence.asking(may_send):
+                results |= self._send(entries, may_send)
         unknown = Result(Outcome.RETRY, "SQS did not mention the entry")
         return [results.get(str(number), unknown) for number in range(len(events))]
 
@@ -142,16 +148,20 @@ class SqsSink:
         return entry
 
     def _send(
-        self, entries: Sequence[SendMessageBatchRequestEntryTypeDef]
+        self,
+        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
+        may_send: Callable[[], bool],
     ) -> dict[str, Result]:
         try:
             answer = self._client.send_message_batch(
                 QueueUrl=self._url, Entries=entries
             )
+        except LeaseRanOut:
+            return {entry["Id"]: LEASE_RAN_OUT for entry in entries}
         except botocore.exceptions.ClientError as error:
-            code = _code(error)
+            code = error_code(error)
             if code in BAD_ENTRY:
-                return self._send_alone(entries, code)
+                return self._send_alone(entries, code, may_send)
             if code in FATAL:
                 raise self._fatal(error) from None
             return self._all(entries, Outcome.RETRY, code)
@@ -167,17 +177,22 @@ class SqsSink:
         return results
 
     def _send_alone(
-        self, entries: Sequence[SendMessageBatchRequestEntryTypeDef], code: str
+        self,
+        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
+        code: str,
+        may_send: Callable[[], bool],
     ) -> dict[str, Result]:
         """Find the entry that made the call fail; the others are innocent."""
         if len(entries) == 1:
             return self._all(entries, Outcome.REFUSED, code)
         results: dict[str, Result] = {}
-        # What is not sent by then waits: the lease may run out meanwhile.
+        # What is not sent by then waits: a relay that stops awaits this call.
         until = time.monotonic() + READ_TIMEOUT
         for entry in entries:
-            if time.monotonic() < until:
-                results |= self._send([entry])
+            if not may_send():
+                results[entry["Id"]] = LEASE_RAN_OUT
+            elif time.monotonic() < until:
+                results |= self._send([entry], may_send)
             else:
                 results |= self._all([entry], Outcome.RETRY, code)
         return results
@@ -202,7 +217,7 @@ class SqsSink:
         return answer.get("Attributes", {})
 
     def _fatal(self, error: botocore.exceptions.ClientError) -> SinkError:
-        code = _code(error)
+        code = error_code(error)
         return SinkError(
             f"cannot use {self.name}: {code}",
             hint=FATAL.get(code, "Look the code up in the SQS API reference."),
@@ -286,7 +301,3 @@ def group_id(key: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
-
-
-def _code(error: botocore.exceptions.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))

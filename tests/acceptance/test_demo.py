@@ -186,16 +186,20 @@ def test_without_a_server_it_says_what_to_install(
 class Loses(Arrivals):
     """Acknowledges every tenth event without taking it."""
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
-        super().publish([event for event in events if event.id % 10])
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        super().publish([event for event in events if event.id % 10], may_send)
         return [ACKNOWLEDGED] * len(events)
 
 
 class Invents(Arrivals):
     """Takes one event as two."""
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
-        results = super().publish(events)
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        results = super().publish(events, may_send)
         copy = {**self.events[-1], "id": f"again-{len(self.events)}"}
         self.events.append(copy)
         self.times.append(self.times[-1])
@@ -208,21 +212,25 @@ class Reorders(Arrivals):
     held: Event | None = None
     is_done = False
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         for event in events:
             is_lamp = "lamp" in event.key and not self.is_done
             if is_lamp and self.held is None:
                 self.held = event
                 continue
-            super().publish([event])
+            super().publish([event], may_send)
             if is_lamp and self.held:
-                super().publish([self.held])
+                super().publish([self.held], may_send)
                 self.is_done = True
         return [ACKNOWLEDGED] * len(events)
 
 
 class Breaks(Arrivals):
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         raise SinkError("out of order", hint="Mend it.")
 
 

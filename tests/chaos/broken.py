@@ -17,7 +17,7 @@ from evtrig.demo.checker import Envelope
 from evtrig.errors import SinkError
 from evtrig.relay.event import Event
 from evtrig.relay.outbox import READ, Outbox
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 
 
 class WithCursor(Outbox):
@@ -89,7 +89,11 @@ class Arrivals:
         #: Whether the next call fails as a whole.
         self.is_down = False
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        if not may_send():
+            return [LEASE_RAN_OUT] * len(events)
         if self.is_down:
             self.is_down = False
             raise SinkError("the sink is down")
@@ -116,12 +120,14 @@ class SeveralOfAKey(Arrivals):
 class RefusedIsDone(Arrivals):
     """Takes an event that was refused for one that needs no more care."""
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
         return [
             replace(result, outcome=Outcome.ACKNOWLEDGED)
             if result.outcome is Outcome.REFUSED
             else result
-            for result in super().publish(events)
+            for result in super().publish(events, may_send)
         ]
 
 

@@ -448,7 +448,7 @@ class TestFile:
                 for id_ in range(100 * number, 100 * number + 100):
                     body = f'{{"id": "{id_}", "pad": "{pad}"}}'
                     batch.append(Event(id_, id_, "k", body))
-                results = sink.publish(batch)
+                results = sink.publish(batch, lambda: True)
                 if results[0] is ACKNOWLEDGED:
                     written.extend(str(event.id) for event in batch)
             done.set()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fakes.aws import FakeAws
 
 from evtrig.relay.event import Event
 from evtrig.relay.sinks import SCHEMES, open_sink
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Sink
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome, Sink
 
 #: What a row may hold, and a sink or its protocol may trip over.
 AWKWARD = (
@@ -80,6 +81,14 @@ def kind(
             sink.close()
 
 
+def always() -> bool:
+    return True
+
+
+def never() -> bool:
+    return False
+
+
 def event(id_: int, value: object = None, key: str | None = None) -> Event:
     body = json.dumps({"id": f"{id_}-{id_:016x}", "v": value}, ensure_ascii=False)
     return Event(id_, id_, key or f'shop.orders:{{"id": {id_}}}', body)
@@ -98,14 +107,14 @@ class TestEverySink:
     def test_a_batch_is_acknowledged_and_arrives(self, kind: Kind) -> None:
         sink = kind.open()
         events = [event(n) for n in range(1, 11)]
-        assert list(sink.publish(events)) == [ACKNOWLEDGED] * 10
+        assert list(sink.publish(events, always)) == [ACKNOWLEDGED] * 10
         assert kind.arrived() == [sent.body for sent in events]
 
     def test_batches_arrive_one_after_the_other(self, kind: Kind) -> None:
         sink = kind.open()
         events = [event(n, key="one") for n in range(1, 6)]
         for sent in events:
-            assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+            assert list(sink.publish([sent], always)) == [ACKNOWLEDGED]
         assert kind.arrived() == [sent.body for sent in events]
 
     @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
@@ -115,7 +124,7 @@ class TestEverySink:
         sink = kind.open()
         key = json.dumps({"name": text}, ensure_ascii=False)
         sent = event(1, {text: text}, key=f"shop.orders:{key}")
-        assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        assert list(sink.publish([sent], always)) == [ACKNOWLEDGED]
         (body,) = kind.arrived()
         assert json.loads(body) == json.loads(sent.body)
 
@@ -123,14 +132,14 @@ class TestEverySink:
         """MariaDB keeps the line breaks of a JSON column."""
         sink = kind.open()
         sent = Event(1, 1, "k", '{"id": "1", "after":\r\n{"a":\n1}}')
-        assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+        assert list(sink.publish([sent], always)) == [ACKNOWLEDGED]
         (body,) = kind.arrived()
         assert json.loads(body) == {"id": "1", "after": {"a": 1}}
 
     def test_as_many_events_as_it_says_fit_in_a_call(self, kind: Kind) -> None:
         sink = kind.open()
         events = [event(n) for n in range(1, sink.limits.entries + 1)]
-        assert list(sink.publish(events)) == [ACKNOWLEDGED] * len(events)
+        assert list(sink.publish(events, always)) == [ACKNOWLEDGED] * len(events)
         assert len(kind.arrived()) == len(events)
 
     def test_as_many_bytes_as_it_says_fit_in_a_call(self, kind: Kind) -> None:
@@ -138,7 +147,7 @@ class TestEverySink:
         share = sink.limits.bytes // 4
         events = [event(n, "x" * (share - 100)) for n in range(1, 5)]
         assert sum(sent.size for sent in events) <= sink.limits.bytes
-        assert list(sink.publish(events)) == [ACKNOWLEDGED] * 4
+        assert list(sink.publish(events, always)) == [ACKNOWLEDGED] * 4
         assert kind.arrived() == [sent.body for sent in events]
 
     def test_an_event_above_the_limit_has_a_result_and_harms_no_other(
@@ -146,20 +155,40 @@ class TestEverySink:
     ) -> None:
         sink = kind.open()
         large = event(1, "secret" * (sink.limits.bytes // 6 + 1))
-        (result,) = sink.publish([large])
-        assert result.outcome in (Outcome.ACKNOWLEDGED, Outcome.REFUSED)
+        (result,) = sink.publish([large], always)
+        assert result.outcome in (Outcome.ACKNOWLEDGED, Outcome.OVERSIZED)
         assert "secret" not in result.reason
-        assert list(sink.publish([event(2)])) == [ACKNOWLEDGED]
+        assert list(sink.publish([event(2)], always)) == [ACKNOWLEDGED]
         arrived = [json.loads(body)["id"] for body in kind.arrived()]
         expected = [large.name] * (result is ACKNOWLEDGED) + [event(2).name]
         assert arrived == expected
+
+    def test_nothing_is_sent_when_it_may_not(self, kind: Kind) -> None:
+        sink = kind.open()
+        events = [event(n) for n in range(1, 11)]
+        assert list(sink.publish(events, never)) == [LEASE_RAN_OUT] * 10
+        assert kind.arrived() == []
+        # It was not the sink's fault, which goes on once it may.
+        assert list(sink.publish(events, always)) == [ACKNOWLEDGED] * 10
+        assert kind.arrived() == [sent.body for sent in events]
+
+    def test_each_call_asks_a_question_of_its_own(self, kind: Kind) -> None:
+        """Calls run at the same time, and one of them may be late."""
+        sink = kind.open()
+        batches = [[event(n)] for n in range(1, 41)]
+        may_send = [always, never] * 20
+        with ThreadPoolExecutor(sink.limits.calls) as pool:
+            results = [r[0] for r in pool.map(sink.publish, batches, may_send)]
+        assert results == [ACKNOWLEDGED, LEASE_RAN_OUT] * 20
+        expected = [batch[0].body for batch in batches[::2]]
+        assert sorted(kind.arrived()) == sorted(expected)
 
     def test_an_event_that_is_sent_again_has_the_same_bytes(self, kind: Kind) -> None:
         """Acknowledged once more; whether it shows twice is the sink's affair."""
         sink = kind.open()
         sent = event(1, "\ufffe")
         for _ in range(2):
-            assert list(sink.publish([sent])) == [ACKNOWLEDGED]
+            assert list(sink.publish([sent], always)) == [ACKNOWLEDGED]
         arrived = kind.arrived()
         assert 1 <= len(arrived) <= 2
         assert len(set(arrived)) == 1
@@ -168,7 +197,7 @@ class TestEverySink:
         sink = kind.open()
         batches = [[event(10 * n + i) for i in range(5)] for n in range(1, 41)]
         with ThreadPoolExecutor(sink.limits.calls) as pool:
-            for results in pool.map(sink.publish, batches):
+            for results in pool.map(sink.publish, batches, repeat(always)):
                 assert list(results) == [ACKNOWLEDGED] * 5
         bodies = [sent.body for batch in batches for sent in batch]
         assert sorted(kind.arrived()) == sorted(bodies)
@@ -176,7 +205,7 @@ class TestEverySink:
     def test_it_goes_on_where_another_has_ended(self, kind: Kind) -> None:
         for n in range(1, 4):
             sink = kind.open()
-            sink.publish([event(n)])
+            sink.publish([event(n)], always)
             kind.close(sink)
         assert kind.arrived() == [event(n).body for n in range(1, 4)]
 
@@ -185,7 +214,7 @@ class TestEverySink:
         before = len(os.listdir("/proc/self/fd"))
         for n in range(1, 4):
             sink = kind.open()
-            sink.publish([event(n)])
+            sink.publish([event(n)], always)
             kind.close(sink)
         # The fake's side of a connection may live a little longer.
         assert len(os.listdir("/proc/self/fd")) <= before + 3

@@ -21,9 +21,17 @@ from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import SinkError
 from evtrig.relay.event import Event
+from evtrig.relay.lease import TTL
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.relay import Options, Relay, Summary
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result, Sink
+from evtrig.relay.sinks.sink import (
+    ACKNOWLEDGED,
+    LEASE_RAN_OUT,
+    Limits,
+    Outcome,
+    Result,
+    Sink,
+)
 from evtrig.relay.sinks.sqs import SqsSink
 from evtrig.triggers.render import render_events, render_polling_state
 
@@ -101,7 +109,11 @@ class Memory:
         self.arrived: list[Event] = []
         self._lock = threading.Lock()
 
-    def publish(self, events: Sequence[Event]) -> Sequence[Result]:
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        if not may_send():
+            return [LEASE_RAN_OUT] * len(events)
         results = self.answers(events) if self.answers else None
         results = results or [ACKNOWLEDGED] * len(events)
         with self._lock:
@@ -138,10 +150,14 @@ class Running:
     """A relay in a thread."""
 
     def __init__(
-        self, box: Box, sink: Sink, options: Options, connect: Callable[[], Outbox]
+        self,
+        sink: Sink,
+        options: Options,
+        connect: Callable[[], Outbox],
+        clock: Callable[[], float],
     ) -> None:
         self.sink = sink
-        self.relay = Relay(connect, sink, options)
+        self.relay = Relay(connect, sink, options, clock=clock)
         # Host and process would be the same for all of them.
         self.relay._name = f"relay {id(self)}"
         self._result: Summary | BaseException | None = None
@@ -192,11 +208,12 @@ def start(box: Box) -> Iterator[Start]:
         options: Options = Options(),  # noqa: B008 - frozen
         *,
         kind: type[Outbox] = Outbox,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Running:
         def connect() -> Outbox:
             return kind.connect(Dsn.parse(box.dsn), box.schema, ttl=options.ttl)
 
-        started.append(Running(box, sink, options, connect))
+        started.append(Running(sink, options, connect, clock))
         return started[-1]
 
     yield start
@@ -407,6 +424,43 @@ class TestHandOver:
         assert summary.published == 1
         assert len(box) == 3
         assert holds(box, other)
+
+    def test_a_call_asks_about_the_lease_as_it_is_when_bytes_leave(
+        self, box: Box, start: Start
+    ) -> None:
+        """Renewed while the call waited, it may go; lost meanwhile, it may not."""
+        gate = Gate()
+        asked: list[Callable[[], bool]] = []
+
+        class Waiting(Memory):
+            def publish(
+                self, events: Sequence[Event], may_send: Callable[[], bool]
+            ) -> Sequence[Result]:
+                asked.append(may_send)
+                gate(events)
+                return super().publish(events, may_send)
+
+        ahead = [0.0]
+        box.insert(1)
+        running = start(Waiting(), clock=lambda: time.monotonic() + ahead[0])
+        gate.wait_for_a_call()
+        (may_send,) = asked
+        assert may_send()
+        # Past the deadline of the lease under which the call was submitted.
+        ahead[0] += TTL
+        until(may_send)
+        # Somebody newer: it is not renewed any more.
+        box.query(f"UPDATE {box.state} SET claim = claim + 1")
+        box.expire()
+        running.relay.stop.set()
+        ahead[0] += TTL
+        assert not may_send()
+        gate.open()
+        summary = running.end()
+        assert running.sink.arrived == []
+        assert (summary.published, summary.retried) == (0, 1)
+        assert summary.last_reason == "the lease ran out"
+        assert len(box) == 1
 
 
 class TestTrouble:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -23,7 +24,7 @@ from fakes.sqs import Queue
 from evtrig.errors import EvtrigError, SinkError, UsageError
 from evtrig.relay.event import Event
 from evtrig.relay.sinks import sqs
-from evtrig.relay.sinks.sink import Outcome, Result
+from evtrig.relay.sinks.sink import LEASE_RAN_OUT, Outcome, Result
 from evtrig.relay.sinks.sqs import SqsSink
 
 KINDS = ("orders", "orders.fifo")
@@ -76,6 +77,10 @@ def queue(aws: FakeAws, request: pytest.FixtureRequest) -> Queue:
     return aws.sqs.create_queue(request.param)
 
 
+def always() -> bool:
+    return True
+
+
 def event(id_: int, value: object = None) -> Event:
     body = json.dumps({"id": str(id_), "v": value}, ensure_ascii=False)
     return Event(id_, id_ + 1000, f'shop.orders:{{"id": {id_}}}', body)
@@ -85,8 +90,13 @@ EVENTS = tuple(event(n) for n in range(1, 11))
 
 
 def outcomes(results: object) -> str:
-    """A, R or X an event: acknowledged, retry, refused."""
-    letters = {Outcome.ACKNOWLEDGED: "A", Outcome.RETRY: "R", Outcome.REFUSED: "X"}
+    """A, R, X or L an event: acknowledged, retry, refused, too large."""
+    letters = {
+        Outcome.ACKNOWLEDGED: "A",
+        Outcome.RETRY: "R",
+        Outcome.REFUSED: "X",
+        Outcome.OVERSIZED: "L",
+    }
     assert isinstance(results, list | tuple)
     return "".join(letters[result.outcome] for result in results)
 
@@ -96,7 +106,7 @@ class TestIds:
         self, aws: FakeAws, opened
     ) -> None:
         queue = aws.sqs.create_queue("orders.fifo")
-        opened(queue).publish(EVENTS)
+        opened(queue).publish(EVENTS, always)
         assert [a.group for a in queue.arrivals] == [
             f'shop.orders:{{"id":{n}}}' for n in range(1, 11)
         ]
@@ -105,7 +115,7 @@ class TestIds:
     def test_a_standard_queue_has_neither(self, aws: FakeAws, opened) -> None:
         """There a group would make SQS fair between keys, at a price."""
         queue = aws.sqs.create_queue("orders")
-        opened(queue).publish(EVENTS)
+        opened(queue).publish(EVENTS, always)
         assert {(a.group, a.deduplication_id) for a in queue.arrivals} == {(None, None)}
 
 
@@ -121,20 +131,20 @@ class TestEntries:
                 where=lambda e: e["MessageBody"] == body[9],
             )
         )
-        results = sink.publish(EVENTS)
+        results = sink.publish(EVENTS, always)
         assert outcomes(results) == "ARAAAAAAXA"
         assert results[1] == Result(Outcome.RETRY, "InternalError")
         assert results[8] == Result(Outcome.REFUSED, "InvalidMessageContents")
         assert queue.arrived == 8
 
-    def test_a_message_the_queue_does_not_take_is_refused_and_not_sent(
+    def test_a_message_too_large_for_the_queue_is_told_and_not_sent(
         self, aws: FakeAws, opened
     ) -> None:
         for name in KINDS:
             queue = aws.sqs.create_queue(name, MaximumMessageSize=2048)
             sink = opened(queue)
-            results = sink.publish([event(1), event(2, "x" * 2048), event(3)])
-            assert outcomes(results) == "AXA"
+            results = sink.publish([event(1), event(2, "x" * 2048), event(3)], always)
+            assert outcomes(results) == "ALA"
             assert "2048" in results[1].reason
             assert "xxx" not in results[1].reason
             assert [json.loads(a.body)["id"] for a in queue.arrivals] == ["1", "3"]
@@ -144,14 +154,14 @@ class TestEntries:
         queue = aws.sqs.create_queue("orders", MaximumMessageSize=2048)
         large = event(1, "\uffff" * 500)
         assert large.size < 2048
-        assert outcomes(opened(queue).publish([large])) == "X"
+        assert outcomes(opened(queue).publish([large], always)) == "L"
 
     def test_a_batch_that_grows_above_the_limit_is_sent_one_by_one(
         self, queue: Queue, opened
     ) -> None:
         events = [event(n, "\uffff" * 33_000) for n in range(1, 11)]
         assert sum(sent.size for sent in events) < 1024 * 1024
-        assert outcomes(opened(queue).publish(events)) == "A" * 10
+        assert outcomes(opened(queue).publish(events, always)) == "A" * 10
         assert queue.arrived == 10
 
     def test_one_bad_entry_that_fails_the_call_does_not_fail_the_others(
@@ -162,7 +172,7 @@ class TestEntries:
         # Behind the sink's back, which asked when it was opened.
         queue.attributes["MaximumMessageSize"] = "1024"
         events = [event(n, "x" * 2000 if n == 4 else "") for n in range(1, 11)]
-        assert outcomes(sink.publish(events)) == "AAAXAAAAAA"
+        assert outcomes(sink.publish(events, always)) == "AAAXAAAAAA"
         assert queue.arrived == 9
 
     def test_what_was_refused_as_a_whole_is_delivered_once(
@@ -172,8 +182,8 @@ class TestEntries:
         sink = opened(queue)
         queue.attributes["MaximumMessageSize"] = "1024"
         events = [event(n, "x" * 2000 if n == 4 else "") for n in range(1, 11)]
-        sink.publish(events)
-        sink.publish(events)
+        sink.publish(events, always)
+        sink.publish(events, always)
         assert len(queue.delivered) == 9
 
 
@@ -195,16 +205,16 @@ class TestCalls:
     ) -> None:
         sink = opened(queue)
         aws.faults.add(Answer(error), calls=1)
-        results = sink.publish(EVENTS)
+        results = sink.publish(EVENTS, always)
         assert set(results) == {Result(Outcome.RETRY, error.code)}
         assert queue.arrived == 0
-        assert outcomes(sink.publish(EVENTS)) == "A" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
 
     def test_it_never_repeats_a_call_by_itself(self, queue: Queue, aws, opened) -> None:
         """A hidden repetition could outlast the lease."""
         sink = opened(queue)
         aws.faults.add(Answer(fake_sqs.throttled()), action="SendMessageBatch")
-        sink.publish(EVENTS)
+        sink.publish(EVENTS, always)
         sent = [call for call in aws.calls if call.action == "SendMessageBatch"]
         assert len(sent) == 1
 
@@ -213,13 +223,13 @@ class TestCalls:
     ) -> None:
         sink = opened(queue)
         aws.faults.add(Reset(), calls=1)
-        assert outcomes(sink.publish(EVENTS)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
 
     def test_a_service_that_is_away_is_a_retry(self, queue: Queue, aws, opened) -> None:
         sink = opened(queue)
         with aws.unreachable():
-            assert outcomes(sink.publish(EVENTS)) == "R" * 10
-        assert outcomes(sink.publish(EVENTS)) == "A" * 10
+            assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
 
     @pytest.mark.parametrize("accepted", [False, True])
     def test_a_service_that_says_nothing_is_a_retry(
@@ -233,7 +243,7 @@ class TestCalls:
         monkeypatch.setattr(sqs, "READ_TIMEOUT", 0.2)
         sink = opened(queue)
         aws.faults.add(Hang(accepted=accepted), calls=1)
-        assert outcomes(sink.publish(EVENTS)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
 
     def test_the_time_outs_stay_under_the_lease(self) -> None:
         assert sqs.CONNECT_TIMEOUT + sqs.READ_TIMEOUT < 9
@@ -244,10 +254,62 @@ class TestCalls:
         queue = aws.sqs.create_queue("orders.fifo")
         sink = opened(queue)
         aws.faults.add(LoseAcknowledgement(), calls=1)
-        assert outcomes(sink.publish(EVENTS)) == "R" * 10
-        assert outcomes(sink.publish(EVENTS)) == "A" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
         assert [a.body for a in queue.delivered] == [e.body for e in EVENTS]
         assert queue.arrived == 20
+
+
+class TestFence:
+    """Whoever is frozen between signing and sending sends nothing afterwards."""
+
+    def test_a_signed_call_is_not_sent_once_the_lease_has_run_out(
+        self, queue: Queue, aws: FakeAws, opened
+    ) -> None:
+        sink = opened(queue)
+        calls = len(aws.calls)
+        leases = iter([True])
+        holds = [True]
+        signed = []
+
+        def freeze(request: Any, **_: object) -> None:
+            signed.append(request.headers["Authorization"])
+            assert next(leases), "frozen once only"
+            holds[0] = False
+
+        # Before the sink's own question, as a process that is stopped there.
+        sink._client.meta.events.register_first("before-send", freeze)
+        results = sink.publish(EVENTS, lambda: holds[0])
+        assert results == [LEASE_RAN_OUT] * 10
+        assert len(signed) == 1
+        assert b"AWS4-HMAC-SHA256" in signed[0]
+        assert len(aws.calls) == calls
+        assert queue.arrived == 0
+
+    @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
+    def test_it_is_not_tried_again_whatever_the_environment_says(
+        self, queue: Queue, opened, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
+        monkeypatch.setenv("AWS_RETRY_MODE", mode)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+        sink = opened(queue)
+        answers = iter([False, True, True, True, True])
+        assert outcomes(sink.publish(EVENTS, lambda: next(answers))) == "R" * 10
+        assert len(list(answers)) == 4
+        assert queue.arrived == 0
+
+    def test_of_events_sent_one_by_one_each_is_asked_about(
+        self, aws: FakeAws, opened
+    ) -> None:
+        queue = aws.sqs.create_queue("orders.fifo")
+        sink = opened(queue)
+        queue.attributes["MaximumMessageSize"] = "1024"
+        events = [event(n, "x" * 2000 if n == 10 else "") for n in range(1, 11)]
+        # The lease holds until three have arrived.
+        results = sink.publish(events, lambda: queue.arrived < 3)
+        assert results[3:] == [LEASE_RAN_OUT] * 7
+        assert outcomes(results) == "AAA" + "R" * 7
+        assert [a.body for a in queue.delivered] == [e.body for e in events[:3]]
 
 
 class TestUnusable:
@@ -261,7 +323,7 @@ class TestUnusable:
         sink = opened(queue)
         aws.sqs.delete_queue(queue.name)
         with pytest.raises(SinkError, match="NonExistentQueue"):
-            sink.publish(EVENTS)
+            sink.publish(EVENTS, always)
 
     @pytest.mark.parametrize(
         "error",
@@ -279,7 +341,7 @@ class TestUnusable:
         sink = opened(queue)
         aws.faults.add(Answer(error))
         with pytest.raises(SinkError) as raised:
-            sink.publish(EVENTS)
+            sink.publish(EVENTS, always)
         assert error.code in raised.value.message
         assert queue.name in raised.value.message
         assert raised.value.hint
@@ -439,7 +501,7 @@ def test_an_independent_stand_in_takes_the_same_messages(ministack: str) -> None
         sink = SqsSink(url)
         # The second time a FIFO queue takes them for what they are: duplicates.
         for _ in range(2 if attributes else 1):
-            assert outcomes(sink.publish(events)) == "AAAA"
+            assert outcomes(sink.publish(events, always)) == "AAAA"
         sink.close()
         found = []
         while len(found) < 10:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from evtrig.errors import SinkError, UsageError
 from evtrig.relay.event import Event
-from evtrig.relay.sinks.ndjson import FileSink, lines
+from evtrig.relay.sinks.ndjson import FileSink, StdoutSink, lines
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome
 
 WHOLE = b'{"id": "1-0000000000000001", "sequence": 1}\n'
 
@@ -23,6 +24,14 @@ values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
+
+
+def always() -> bool:
+    return True
+
+
+def never() -> bool:
+    return False
 
 
 def event(body: str, id_: int = 1) -> Event:
@@ -64,7 +73,7 @@ def test_a_torn_last_line_is_cut_off_wherever_it_is_torn(
     path = tmp_path / "events.ndjson"
     path.write_bytes(WHOLE * 2 + WHOLE[:length].rstrip(b"\n"))
     sink = FileSink(str(path))
-    sink.publish([event('{"id": "2"}', 2)])
+    sink.publish([event('{"id": "2"}', 2)], always)
     sink.close()
     assert path.read_bytes() == WHOLE * 2 + b'{"id": "2"}\n'
 
@@ -73,7 +82,7 @@ def test_a_torn_line_longer_than_one_look_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes(WHOLE + b'{"id": "2", "after": "' + b"x" * 3_000_000)
     sink = FileSink(str(path))
-    sink.publish([event('{"id": "2"}')])
+    sink.publish([event('{"id": "2"}')], always)
     sink.close()
     assert path.read_bytes() == WHOLE + b'{"id": "2"}\n'
 
@@ -85,7 +94,7 @@ def test_a_file_that_ends_with_a_line_is_left_alone(
     path = tmp_path / "events.ndjson"
     path.write_bytes(content)
     sink = FileSink(str(path))
-    sink.publish([event('{"id": "2"}')])
+    sink.publish([event('{"id": "2"}')], always)
     sink.close()
     assert path.read_bytes() == content + b'{"id": "2"}\n'
 
@@ -103,6 +112,49 @@ def test_a_file_of_somebody_else_is_refused_and_unchanged(
         FileSink(str(path))
     assert refused.value.hint
     assert path.read_bytes() == content
+
+
+def test_a_file_is_asked_about_only_once_it_is_locked(tmp_path: Path) -> None:
+    """The lock is what may have taken long."""
+    path = tmp_path / "events.ndjson"
+    sink, other = FileSink(str(path)), FileSink(str(path))
+    seen = []
+
+    def may_send() -> bool:
+        (result,) = other.publish([event('{"id": "3"}', 3)], always)
+        seen.append((result.outcome, path.read_bytes()))
+        return True
+
+    assert list(sink.publish([event('{"id": "2"}', 2)], may_send)) == [ACKNOWLEDGED]
+    assert seen == [(Outcome.RETRY, b"")]
+    assert path.read_bytes() == b'{"id": "2"}\n'
+    sink.close()
+    other.close()
+
+
+def test_a_file_that_may_not_be_written_to_is_not_locked_either(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    sink, other = FileSink(str(path)), FileSink(str(path))
+    assert list(sink.publish([event("{}")], never)) == [LEASE_RAN_OUT]
+    assert list(other.publish([event("{}")], always)) == [ACKNOWLEDGED]
+    sink.close()
+    other.close()
+
+
+def test_a_pipe_gets_nothing_when_it_may_not(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    for sink in (FileSink(str(path)), StdoutSink(os.open(path, os.O_WRONLY))):
+        assert list(sink.publish([event("{}"), event("[]")], never)) == (
+            [LEASE_RAN_OUT] * 2
+        )
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+        assert list(sink.publish([event("{}")], always)) == [ACKNOWLEDGED]
+        assert os.read(reader, 100) == b"{}\n"
+        os.close(sink._descriptor)
+    os.close(reader)
 
 
 def test_a_file_is_made_where_there_is_none(tmp_path: Path) -> None:
