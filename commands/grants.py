@@ -37,8 +37,8 @@ def grants(
     """Print SQL that gives each account the least that it needs.
 
     Roles are installer, definer, relay, snapshot (for a backfill through the outbox,
-    by your own SQL) and status (for evtrig check); all of these if none is named.
-    uninstaller is printed only if it is named.
+    by your own SQL), status (for evtrig check) and operator (for evtrig dead-letters);
+    all of these if none is named. uninstaller is printed only if it is named.
 
     Changes nothing. The same spec gives the same bytes. With --dsn the version of the
     server counts, and columns, keys and foreign keys that the spec leaves out are

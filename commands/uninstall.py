@@ -36,7 +36,8 @@ def uninstall(
     """Drop the triggers, then the outbox if it is empty.
 
     Events that are not published yet keep the outbox: drain it with evtrig relay
-    --drain and run this again. The definer's account stays.
+    --drain and run this again. So do dead letters, until they are put back or
+    discarded. The definer's account stays.
     """
     from ..database.connection import Connection
     from ..triggers.mutex import sole_installer
@@ -65,6 +66,14 @@ def uninstall(
             f"evtrig: {spec.outbox} stays: {removal.waiting} events are not published\n"
             f"  → Run evtrig relay --outbox {shlex.quote(spec.outbox)} --drain with its"
             " --sink, then evtrig uninstall again.",
+            err=True,
+        )
+    if removal.dead_letters:
+        click.echo(
+            f"evtrig: {spec.outbox} stays: {removal.dead_letters} events are dead"
+            " letters, which no sink takes\n"
+            "  → evtrig dead-letters shows them, puts them back and discards them; then"
+            " run evtrig uninstall again.",
             err=True,
         )
     if removal.outbox_dropped and spec.definer:

@@ -139,7 +139,7 @@ def paragraphs(assigned: Assignment) -> list[Paragraph]:
 def explained(needs: Sequence[Need]) -> Iterable[str]:
     whys: dict[str, list[str]] = {}
     for need in needs:
-        known = whys.setdefault(need.name, [])
+        known = whys.setdefault(need.short, [])
         if need.why not in known:
             known.append(need.why)
     if len(whys) > 1 and len({tuple(reasons) for reasons in whys.values()}) == 1:

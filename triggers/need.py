@@ -34,8 +34,8 @@ class Need:
     schema: str | None = None
     #: None for every table of the schema.
     table: str | None = None
-    #: Of the table; None for all of them.
-    column: str | None = None
+    #: Of the table; none for all of them.
+    columns: tuple[str, ...] = ()
     #: A stored function of the schema, instead of a table.
     function: str | None = None
     #: A procedure of the schema, on all of which the privilege is granted: what is
@@ -58,9 +58,17 @@ class Need:
 
     @property
     def name(self) -> Sql:
-        """The privilege, with its column."""
-        column = "" if self.column is None else f" ({ident(self.column)})"
-        return Sql(self.privilege + column)
+        """The privilege, with its columns."""
+        if not self.columns:
+            return Sql(self.privilege)
+        return Sql(f"{self.privilege} ({', '.join(map(ident, self.columns))})")
+
+    @property
+    def short(self) -> Sql:
+        """The same for a comment, where the statement follows."""
+        if len(self.columns) < 3:
+            return self.name
+        return Sql(f"{self.privilege} ({len(self.columns)} columns)")
 
     def grant(self, to: Account) -> Sql:
         """The statement that gives it, and nothing else."""
@@ -79,7 +87,10 @@ class Need:
             return own.allow_routine(privilege, "FUNCTION", schema, self.function)
         if self.procedure is not None:
             return own.allow_routine(privilege, "PROCEDURE", schema, self.procedure)
-        return own.allow(privilege, self.schema, self.table, self.column)
+        return all(
+            own.allow(privilege, self.schema, self.table, column)
+            for column in self.columns or (None,)
+        )
 
 
 def distinct(needs: Iterable[Need]) -> tuple[Need, ...]:

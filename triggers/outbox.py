@@ -8,21 +8,32 @@ from typing import Literal
 from ..database.server import Server
 from .capture import Capture
 from .installed import RELAY, SALT, Installed
-from .render import render_events, render_polling_state, render_salts
+from .render import (
+    render_dead_letters,
+    render_events,
+    render_polling_state,
+    render_salts,
+)
 from .sql import Sql, ident, literal, qualified
 from .step import Item, Step
 
 __all__ = ["OUTBOX_TABLES", "outbox_parts", "outbox_removal"]
 
+#: Of an event.
+EVENT = frozenset(
+    {"id", "uid", "type", "source", "operation", "captured_at"}
+    | {"key", "before", "after", "context", "transaction"}
+)
+
 #: With the columns that evtrig uses.
 OUTBOX_TABLES = {
-    "events": frozenset(
-        {"id", "uid", "type", "source", "operation", "captured_at"}
-        | {"key", "before", "after", "context", "transaction"}
-    ),
+    "events": EVENT,
     "event_polling_state": frozenset(
         {"name", "claim", "holder", "holder_id", "holder_connection", "expires_at"}
     ),
+    "dead_letters": EVENT
+    | {"holds_key", "reason", "attempts", "first_error", "last_error"}
+    | {"failed_at", "parked_at"},
 }
 
 #: Only there if the spec asks for what needs it.
@@ -58,6 +69,7 @@ def outbox_parts(
             f"add the relay to {outbox}.event_polling_state",
             Sql(f"INSERT IGNORE INTO {state} (`name`) VALUES ({literal(RELAY)})"),
         ),
+        _table(outbox, "dead_letters", installed, render_dead_letters(outbox, server)),
     ]
     if any(capture.needs_salt for capture in captures):
         parts.append(_table(outbox, "salts", installed, render_salts(outbox, server)))

@@ -31,6 +31,7 @@ __all__ = [
     "default_mark",
     "render",
     "render_cascade",
+    "render_dead_letters",
     "render_definer",
     "render_emit",
     "render_events",
@@ -121,6 +122,15 @@ def render_polling_state(outbox: str, server: Server) -> Sql:
         "event_polling_state.sql.j2",
         server,
         state=qualified(outbox, "event_polling_state"),
+    )
+
+
+def render_dead_letters(outbox: str, server: Server) -> Sql:
+    """CREATE TABLE for the events that no sink takes."""
+    return render(
+        "dead_letters.sql.j2",
+        server,
+        dead_letters=qualified(outbox, "dead_letters"),
     )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Work",
     "installer_needs",
     "needs_of",
+    "operator_needs",
     "relay_needs",
     "snapshot_needs",
     "status_needs",
@@ -41,6 +42,7 @@ ROLES = {
     "relay": "runs evtrig relay",
     "snapshot": "writes existing rows into the outbox, as if they had just changed",
     "status": "runs evtrig check; sees captured rows in their events only",
+    "operator": "runs evtrig dead-letters; sees the events that no sink takes",
     "uninstaller": "runs evtrig uninstall",
 }
 
@@ -53,6 +55,12 @@ SET_DEFINER = ("SET_ANY_DEFINER", "SET_USER_ID", "SET USER")
 #: Where MySQL keeps accounts, so that SHOW GRANTS FOR works, and who may write where.
 #: MariaDB wants all of the schema for SHOW GRANTS FOR (1044). Both measured.
 ACCOUNT_TABLES = ("user", "db", "tables_priv", "role_edges")
+
+#: Of a dead letter, all but what was in the row.
+DEAD_LETTER = (
+    *("id", "uid", "type", "source", "operation", "captured_at", "holds_key"),
+    *("reason", "attempts", "first_error", "last_error", "failed_at", "parked_at"),
+)
 
 #: Where MySQL says whether it watches transactions.
 SETUP_TABLES = ("setup_instruments", "setup_consumers")
@@ -208,13 +216,28 @@ def _set_definer(server: Server, definer: Account) -> tuple[str, str]:
 
 
 def relay_needs(outbox: str) -> tuple[Need, ...]:
-    """The two tables, and nothing else."""
+    """Three tables, and nothing else."""
     state = (outbox, "event_polling_state")
+    dead_letters = (outbox, "dead_letters")
     return (
         Need("SELECT", "to read the events", outbox, "events"),
         Need("DELETE", "to delete what was acknowledged", outbox, "events"),
         Need("SELECT", "to see which relay publishes", *state),
         Need("UPDATE", "to be the one that publishes", *state),
+        Need("SELECT", "to see which keys wait for a dead letter", *dead_letters),
+        Need("INSERT", "to put aside what no sink takes", *dead_letters),
+    )
+
+
+def operator_needs(outbox: str) -> tuple[Need, ...]:
+    """To look at dead letters, put them back and discard them."""
+    dead_letters = (outbox, "dead_letters")
+    taken = (outbox, "events", ("id", "uid"))
+    return (
+        Need("SELECT", "to see what no sink takes, with the rows in it", *dead_letters),
+        Need("DELETE", "to take out what is put back or discarded", *dead_letters),
+        Need("INSERT", "to put events back", outbox, "events"),
+        Need("SELECT", "to see whether an id has been issued again", *taken),
     )
 
 
@@ -257,9 +280,14 @@ def status_needs(
     needs.append(Need("TRIGGER", why, outbox, "events"))
     why = "to see which relay publishes"
     needs.append(Need("SELECT", why, outbox, "event_polling_state"))
+    why = "to see which events no sink takes, but not what is in them"
+    needs.append(Need("SELECT", why, outbox, "dead_letters", DEAD_LETTER))
+    # Of a table on some of whose columns one has privileges, one sees only these.
+    why = "to see all of its columns, but no row"
+    needs.append(Need("REFERENCES", why, outbox, "dead_letters"))
     if needs_salt:
         why = "to see that there is a salt, but not which"
-        needs.append(Need("SELECT", why, outbox, "salts", "name"))
+        needs.append(Need("SELECT", why, outbox, "salts", ("name",)))
     if has_emit and not server.is_mariadb:
         needs.append(_show_routine(server))
     accounts = [None] if server.is_mariadb else [*ACCOUNT_TABLES]
@@ -298,6 +326,8 @@ def needs_of(role: str, wanted: Wanted) -> tuple[Need, ...]:
         return relay_needs(wanted.outbox)
     if role == "snapshot":
         return snapshot_needs(wanted)
+    if role == "operator":
+        return operator_needs(wanted.outbox)
     has_emit = wanted.emit is not None
     if role == "status":
         return status_needs(

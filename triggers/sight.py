@@ -52,6 +52,14 @@ class Sight:
         privileges = ("SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "TRIGGER")
         return not any(self.own.allow(p, schema, name) for p in privileges)
 
+    def shows_columns(self, table: str) -> bool:
+        """Whether all columns of a table of the outbox are shown.
+
+        Of one on some of whose columns it has privileges, it sees only these.
+        """
+        privileges = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
+        return any(self.own.allow(p, self.outbox, table) for p in privileges)
+
     def _shows_procedures(self) -> bool:
         on_schema = ("EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE")
         return (

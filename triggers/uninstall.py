@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..database.connection import Connection
 from ..errors import PreflightError
 from .install import AGAIN, apply
-from .installed import inspect
+from .installed import Installed, inspect
 from .outbox import outbox_removal
 from .patience import Patience
 from .plan import Plan, removal
@@ -32,6 +32,8 @@ class Removal:
     triggers: int
     #: Events that are in the outbox still, which is why it was kept.
     waiting: int
+    #: Events that no sink takes and nobody has discarded; they keep it too.
+    dead_letters: int
     outbox_dropped: bool
 
 
@@ -62,19 +64,33 @@ def uninstall(
     # A procedure that is left would write into an outbox that is counted as empty.
     end = removal(installed, outbox, keep_emit=keep_outbox)
     apply(connection, end, again=AGAIN_UNINSTALL, on_step=on_step, patience=patience)
-    waiting = 0
-    if "events" in installed.outbox_tables:
-        if not keep_outbox:
-            _settle(connection, outbox, patience)
-        events = qualified(outbox, "events")
-        waiting = int(connection.value(f"SELECT COUNT(*) FROM {events}"))
-    drop = installed.has_outbox and not waiting and not keep_outbox
+    if "events" in installed.outbox_tables and not keep_outbox:
+        _settle(connection, outbox, patience)
+    waiting, dead = _left(connection, installed, outbox)
+    is_empty = not waiting and not dead
+    drop = installed.has_outbox and is_empty and not keep_outbox
     if drop:
         rest = Plan(outbox_removal(installed, outbox))
         apply(
             connection, rest, again=AGAIN_UNINSTALL, on_step=on_step, patience=patience
         )
-    return Removal(len(installed.triggers), waiting, drop)
+    return Removal(len(installed.triggers), waiting, dead, drop)
+
+
+def _left(connection: Connection, installed: Installed, outbox: str) -> tuple[int, int]:
+    """How many events and dead letters there are.
+
+    In one statement: between two, a relay may put an event aside, or somebody may put
+    it back, and neither count would have it.
+    """
+    counts = [
+        f"(SELECT COUNT(*) FROM {qualified(outbox, table)})"
+        if table in installed.outbox_tables
+        else "0"
+        for table in ("events", "dead_letters")
+    ]
+    waiting, dead = connection.rows(f"SELECT {', '.join(counts)}")[0]
+    return int(waiting), int(dead)
 
 
 def _settle(connection: Connection, outbox: str, patience: Patience | None) -> None:

@@ -230,7 +230,7 @@ def test_a_trigger_that_somebody_dropped_comes_back(shop: Shop) -> None:
     assert shop.write() == ALL
 
 
-@pytest.mark.parametrize("table", ["events", "event_polling_state"])
+@pytest.mark.parametrize("table", ["events", "event_polling_state", "dead_letters"])
 def test_an_outbox_table_that_somebody_dropped_comes_back(
     shop: Shop, table: str
 ) -> None:
@@ -321,7 +321,7 @@ def test_another_outbox_that_captures_the_table_is_refused(shop: Shop) -> None:
     assert f"{shop.outbox}2.events" in str(error)
 
 
-@pytest.mark.parametrize("table", ["events", "event_polling_state"])
+@pytest.mark.parametrize("table", ["events", "event_polling_state", "dead_letters"])
 def test_somebody_elses_table_in_the_outbox_is_refused(shop: Shop, table: str) -> None:
     shop.execute(f"CREATE DATABASE {shop.outbox}")
     shop.execute(f"CREATE TABLE {shop.outbox}.{table} (id INT PRIMARY KEY, name INT)")
@@ -553,8 +553,7 @@ def test_an_event_that_the_application_has_yet_to_commit_keeps_the_outbox(
 def test_uninstalling_leaves_no_trace(shop: Shop) -> None:
     before = shop.structure()
     shop.install()
-    removal = shop.uninstall()
-    assert removal == Removal(triggers=9, waiting=0, outbox_dropped=True)
+    assert shop.uninstall() == Removal(9, 0, 0, outbox_dropped=True)
     assert shop.structure() == before
 
 
@@ -563,7 +562,7 @@ def test_the_triggers_go_before_the_outbox(shop: Shop) -> None:
     said: list[str] = []
     shop.uninstall(on_step=lambda step: said.append(step.title))
     assert [title.split()[1] for title in said] == (
-        ["trigger"] * 9 + ["table", "table", "schema"]
+        ["trigger"] * 9 + ["table", "table", "table", "schema"]
     )
 
 
@@ -571,12 +570,47 @@ def test_events_that_wait_keep_the_outbox(shop: Shop) -> None:
     shop.install()
     shop.write()
     removal = shop.uninstall()
-    assert removal == Removal(triggers=9, waiting=3, outbox_dropped=False)
+    assert removal == Removal(9, waiting=3, dead_letters=0, outbox_dropped=False)
     assert shop.triggers() == []
     assert len(shop.events()) == 3
     shop.execute(f"DELETE FROM {shop.outbox}.events")
-    assert shop.uninstall() == Removal(0, 0, outbox_dropped=True)
+    assert shop.uninstall() == Removal(0, 0, 0, outbox_dropped=True)
     assert not shop.has_outbox()
+
+
+def test_dead_letters_keep_the_outbox(shop: Shop) -> None:
+    shop.install()
+    shop.execute("INSERT INTO a_orders VALUES (1, 'a', 1)")
+    put_aside(shop)
+    removal = shop.uninstall()
+    assert removal == Removal(9, waiting=0, dead_letters=1, outbox_dropped=False)
+    assert shop.has_outbox()
+    shop.execute(f"DELETE FROM {shop.outbox}.dead_letters")
+    assert shop.uninstall() == Removal(0, 0, 0, outbox_dropped=True)
+
+
+def put_aside(shop: Shop) -> None:
+    """Every event becomes a dead letter."""
+    shop.execute(
+        f"INSERT INTO {shop.outbox}.dead_letters SELECT e.*, TRUE, 'refused', 1, NULL,"
+        f" NULL, NULL, UTC_TIMESTAMP(6) FROM {shop.outbox}.events AS e"
+    )
+    shop.execute(f"DELETE FROM {shop.outbox}.events")
+
+
+def test_an_outbox_without_dead_letters_as_older_versions_made_it_gets_them(
+    shop: Shop,
+) -> None:
+    shop.install()
+    shop.execute(f"DROP TABLE {shop.outbox}.dead_letters")
+    assert shop.uninstall(keep_outbox=True).dead_letters == 0
+    shop.install()
+    shop.execute(f"DROP TABLE {shop.outbox}.dead_letters")
+    (step,) = shop.install().steps
+    assert step.title == f"create table {shop.outbox}.dead_letters"
+    assert shop.plan().steps == ()
+    shop.execute(f"DROP TABLE {shop.outbox}.dead_letters")
+    assert shop.uninstall().outbox_dropped
 
 
 def test_the_outbox_is_kept_if_that_is_asked_for(shop: Shop) -> None:
@@ -588,7 +622,7 @@ def test_the_outbox_is_kept_if_that_is_asked_for(shop: Shop) -> None:
 
 
 def test_uninstalling_nothing_is_nothing(shop: Shop) -> None:
-    assert shop.uninstall() == Removal(0, 0, outbox_dropped=False)
+    assert shop.uninstall() == Removal(0, 0, 0, outbox_dropped=False)
 
 
 def test_a_table_of_somebody_else_in_the_outbox_schema_stays(shop: Shop) -> None:

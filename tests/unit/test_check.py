@@ -129,6 +129,11 @@ def test_what_a_trigger_of_somebody_else_writes_to(
         ("longtext", "longtext", True),
         ("text", "longtext", False),
         ("datetime", "datetime(6)", False),
+        ("int(10) unsigned", "int unsigned", True),
+        ("int unsigned", "int unsigned", True),
+        ("int", "int unsigned", False),
+        ("tinyint(1)", "tinyint(1)", True),
+        ("smallint", "tinyint(1)", False),
     ],
 )
 def test_whether_a_column_holds_what_another_does(
@@ -144,6 +149,8 @@ def test_the_columns_of_the_outbox_are_read_from_what_creates_it(family: str) ->
     assert found["events"]["id"].type == "bigint unsigned"
     assert found["events"]["before"].is_nullable
     assert not found["events"]["key"].is_nullable
+    assert found["dead_letters"]["holds_key"].type == "tinyint(1)"
+    assert found["dead_letters"]["first_error"].is_nullable
 
 
 def test_a_type_that_holds_more_than_a_packet() -> None:

@@ -163,16 +163,18 @@ def test_any_name_in_a_grant_is_that_name(schema: str, table: str, column: str) 
         Need("SELECT", "", schema),
         Need("SELECT", "", schema, table),
         Need("SELECT", "", schema, table, is_ahead=True),
-        Need("SELECT", "", schema, table, column),
+        Need("SELECT", "", schema, table, (column,)),
+        Need("SELECT", "", schema, table, (column, f"{column}x")),
         Need("EXECUTE", "", schema, function=table),
     ):
         assert need.is_met_by(Privileges.parse([need.grant(TO)]))
         assert not need.is_met_by(Privileges.parse([]))
     column_only = Privileges.parse(
-        [Need("SELECT", "", schema, table, column).grant(TO)]
+        [Need("SELECT", "", schema, table, (column,)).grant(TO)]
     )
     assert not Need("SELECT", "", schema, table).is_met_by(column_only)
-    assert not Need("SELECT", "", schema, table, f"{column}x").is_met_by(column_only)
+    for more in ((f"{column}x",), (column, f"{column}x")):
+        assert not Need("SELECT", "", schema, table, more).is_met_by(column_only)
 
 
 def test_what_is_as_good_will_do() -> None:

@@ -506,6 +506,7 @@ def test_a_schema_with_other_tables_in_it_stays() -> None:
     assert titles == [
         "drop table evtrig.events",
         "drop table evtrig.event_polling_state",
+        "drop table evtrig.dead_letters",
     ]
     empty = replace(there, outbox_tables=OUTBOX_TABLES)
     assert outbox_removal(empty, "evtrig")[-1].title == "drop schema evtrig"

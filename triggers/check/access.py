@@ -21,7 +21,7 @@ ALL = (*WRITES, TEMPORARY)
 #: Privileges with which one changes rows.
 CHANGES = ("INSERT", "UPDATE", "DELETE")
 
-#: What the relay is granted: by table, privileges that are no finding.
+#: What the relay and the operator are granted, by table: no finding.
 RELAY = {
     "events": {"DELETE"},
     "event_polling_state": {"UPDATE"},
@@ -107,7 +107,7 @@ def writers(inspection: Inspection) -> Iterator[Finding]:
             continue
         is_application = holder in holders.applications or label(holder) in with_role
         if access.writes == {inspection.events: ["INSERT"]} and not is_application:
-            # That is what `evtrig grants snapshot` gives.
+            # That is what `evtrig grants` gives for snapshots, and the operator.
             holders.administrators.add(holder)
         else:
             yield from of_holder(inspection, holder, access, members)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...database.server import Server
 from ...errors import DatabaseError
 from ..outbox import OUTBOX_TABLES
-from ..render import render_events, render_polling_state
+from ..render import render_dead_letters, render_events, render_polling_state
 from ..sql import ident, qualified
 from .finding import Finding, advice, edit, install, sql
 from .inspection import Inspection, blind
@@ -42,6 +42,8 @@ SELECT trigger_name, event_object_table
 #: A column in the templates, with all that comes after its name.
 COLUMN = re.compile(r"^ +`(?P<name>\w+)` +(?P<rest>[A-Z].*?),?$", re.MULTILINE)
 TYPE = re.compile(r"(?P<name>[a-z]+)(?:\((?P<length>\d+)\))?(?P<unsigned> unsigned)?")
+#: What CREATE TABLE takes, and the servers turn into something else.
+SYNONYMS = {"boolean": "tinyint(1)"}
 #: Largest values of an unsigned integer, by type; signed ones go half as far.
 LARGEST = {
     "tinyint": 2**8,
@@ -70,14 +72,16 @@ def definitions(outbox: str, server: Server) -> Mapping[str, Mapping[str, Defini
     creates = {
         "events": render_events(outbox, server),
         "event_polling_state": render_polling_state(outbox, server),
+        "dead_letters": render_dead_letters(outbox, server),
     }
     found: dict[str, dict[str, Definition]] = {}
     for table, create in creates.items():
         for match in COLUMN.finditer(create):
             rest = " ".join(match["rest"].split())
             kind = re.split(r" (?:NOT )?NULL\b", rest)[0]
+            kind = SYNONYMS.get(kind.lower(), kind.lower())
             found.setdefault(table, {})[match["name"]] = Definition(
-                rest, kind.lower(), "NOT NULL" not in rest
+                rest, kind, "NOT NULL" not in rest
             )
     return found
 
@@ -118,7 +122,8 @@ def altered(inspection: Inspection) -> Iterator[Finding]:
             bool(has_default),
         )
     for table, wanted in definitions(outbox, inspection.server).items():
-        if table in columns and table in engines:
+        is_shown = inspection.sight.shows_columns(table)
+        if table in columns and table in engines and is_shown:
             yield from columns_of(inspection, table, wanted, columns[table])
     yield from additions(inspection)
     yield from ids(inspection, columns.get("events", {}), next_id)
@@ -189,7 +194,7 @@ def holds(actual: str, wanted: str) -> bool:
     one, other = TYPE.match(actual), TYPE.match(wanted)
     if not one or not other or one["name"] != other["name"]:
         return False
-    if one["name"] == "bigint":
+    if one["name"] in LARGEST:
         # The number in bigint(20) is no length; MySQL does not have it any more.
         return one["unsigned"] == other["unsigned"]
     return int(one["length"] or 0) >= int(other["length"] or 0)

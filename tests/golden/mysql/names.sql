@@ -37,6 +37,31 @@ CREATE TABLE IF NOT EXISTS `out``box % \'`.`event_polling_state` (
 
 INSERT IGNORE INTO `out``box % \'`.`event_polling_state` (`name`) VALUES ('default');
 
+-- Events that no sink takes, put aside by the relay until somebody puts them back or
+-- discards them: evtrig dead-letters. The columns of an event, then what happened to it.
+CREATE TABLE IF NOT EXISTS `out``box % \'`.`dead_letters` (
+    `id`          BIGINT UNSIGNED NOT NULL COMMENT 'that of the event',
+    `uid`         BIGINT UNSIGNED NOT NULL COMMENT 'that of the event',
+    `type`        VARCHAR(255)    NOT NULL COMMENT 'such as orders.update',
+    `source`      VARCHAR(255)    NOT NULL COMMENT 'schema.table',
+    `operation`   VARCHAR(8)      NOT NULL COMMENT 'insert, update, delete, emit or gap',
+    `captured_at` DATETIME(6)     NOT NULL COMMENT 'UTC',
+    `key`         LONGTEXT        NOT NULL COMMENT 'JSON object of the key columns',
+    `before`      LONGTEXT            NULL COMMENT 'JSON object of the row before the change',
+    `after`       LONGTEXT            NULL COMMENT 'JSON object of the row after the change',
+    `context`     LONGTEXT            NULL COMMENT 'JSON: who and why',
+    `transaction` VARCHAR(64)         NULL COMMENT 'shared by the events of one transaction',
+    `holds_key`   BOOLEAN         NOT NULL COMMENT 'whether later events of its key wait here behind it',
+    `reason`      VARCHAR(16)     NOT NULL COMMENT 'refused, oversized, attempts, age or behind',
+    `attempts`    INT UNSIGNED    NOT NULL COMMENT 'how often it was sent',
+    `first_error` VARCHAR(255)        NULL COMMENT 'codes and sizes, never contents',
+    `last_error`  VARCHAR(255)        NULL COMMENT 'codes and sizes, never contents',
+    `failed_at`   DATETIME(6)         NULL COMMENT 'UTC, of the first failure',
+    `parked_at`   DATETIME(6)     NOT NULL COMMENT 'UTC',
+    PRIMARY KEY (`id`, `uid`),
+    KEY `by_key` (`source`(191), `key`(191))
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
 -- The password that this prints is of no use: the account is locked.
 CREATE USER IF NOT EXISTS `evtrig_definer`@`localhost` IDENTIFIED BY RANDOM PASSWORD ACCOUNT LOCK;
 

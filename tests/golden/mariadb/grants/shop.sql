@@ -57,6 +57,10 @@ GRANT SELECT, DELETE ON `evtrig`.`events` TO `evtrig_relay`@`%`;
 -- UPDATE  to be the one that publishes
 GRANT SELECT, UPDATE ON `evtrig`.`event_polling_state` TO `evtrig_relay`@`%`;
 
+-- SELECT  to see which keys wait for a dead letter
+-- INSERT  to put aside what no sink takes
+GRANT SELECT, INSERT ON `evtrig`.`dead_letters` TO `evtrig_relay`@`%`;
+
 -- snapshot: writes existing rows into the outbox, as if they had just changed
 CREATE USER IF NOT EXISTS `evtrig_snapshot`@`%` ACCOUNT LOCK;
 
@@ -81,8 +85,23 @@ GRANT SELECT, TRIGGER ON `evtrig`.`events` TO `evtrig_status`@`%`;
 -- SELECT  to see which relay publishes
 GRANT SELECT ON `evtrig`.`event_polling_state` TO `evtrig_status`@`%`;
 
+-- SELECT (13 columns)  to see which events no sink takes, but not what is in them
+-- REFERENCES           to see all of its columns, but no row
+GRANT SELECT (`id`, `uid`, `type`, `source`, `operation`, `captured_at`, `holds_key`, `reason`, `attempts`, `first_error`, `last_error`, `failed_at`, `parked_at`), REFERENCES ON `evtrig`.`dead_letters` TO `evtrig_status`@`%`;
+
 -- SELECT  to see what the definer and others may do; shows password hashes too
 GRANT SELECT ON `mysql`.* TO `evtrig_status`@`%`;
+
+-- operator: runs evtrig dead-letters; sees the events that no sink takes
+CREATE USER IF NOT EXISTS `evtrig_operator`@`%` ACCOUNT LOCK;
+
+-- SELECT  to see what no sink takes, with the rows in it
+-- DELETE  to take out what is put back or discarded
+GRANT SELECT, DELETE ON `evtrig`.`dead_letters` TO `evtrig_operator`@`%`;
+
+-- INSERT                to put events back
+-- SELECT (`id`, `uid`)  to see whether an id has been issued again
+GRANT INSERT, SELECT (`id`, `uid`) ON `evtrig`.`events` TO `evtrig_operator`@`%`;
 
 -- uninstaller: runs evtrig uninstall
 CREATE USER IF NOT EXISTS `evtrig_uninstaller`@`%` ACCOUNT LOCK;
