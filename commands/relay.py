@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EvtrigError, UsageError
-from ..relay.lease import TTL
-from .log import log_to_stderr
+from ..relay.lease import LONGEST_TTL, TTL
+from ..relay.scheduler import ON_REFUSED, OnRefused, Policy
+from .log import log_to_stderr, say
 from .options import Seconds, dsn_option, option
 
 if TYPE_CHECKING:
@@ -58,12 +59,35 @@ __all__ = ["relay"]
 )
 @option(
     "--ttl",
-    type=click.IntRange(2, 300),
+    type=click.IntRange(2, LONGEST_TTL),
     default=TTL,
     show_default=True,
     metavar="SECONDS",
     help="How long the lease lasts without being renewed: if this relay dies, another"
     " publishes so much later.",
+)
+@option(
+    "--on-refused",
+    type=click.Choice(ON_REFUSED),
+    default="block",
+    show_default=True,
+    help="What becomes of an event that the sink will never take: its key waits for it;"
+    " it is parked among the dead letters with the later ones of its key; or it alone,"
+    " and the later ones go on without it. Other keys flow in any case.",
+)
+@option(
+    "--max-attempts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also take an event for refused that has failed N times while others were"
+    " taken.  [default: never]",
+)
+@option(
+    "--max-age",
+    type=Seconds(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Also take an event for refused that has failed for so long while others were"
+    " taken.  [default: never]",
 )
 def relay(
     dsn: Dsn,
@@ -74,6 +98,9 @@ def relay(
     max_seconds: float | None,
     take_over: bool,
     ttl: int,
+    on_refused: OnRefused,
+    max_attempts: int | None,
+    max_age: float | None,
 ) -> None:
     """Publish the events in order, and delete what was acknowledged.
 
@@ -90,6 +117,12 @@ def relay(
             "--once and --drain exclude each other",
             hint="--once is one batch, --drain is until the outbox is empty.",
         )
+    if on_refused == "block" and not (max_attempts is None and max_age is None):
+        raise UsageError(
+            "--max-attempts and --max-age say when an event is parked, and --on-refused"
+            " block parks none",
+            hint="Add --on-refused park-key or park-event.",
+        )
     log_to_stderr()
     options = Options(
         once=once,
@@ -97,6 +130,7 @@ def relay(
         max_seconds=max_seconds,
         take_over=take_over,
         ttl=ttl,
+        policy=Policy(on_refused, max_attempts, max_age),
     )
     with contextlib.closing(open_sink(uri)) as sink, stopped_by_signals() as stop:
         relay = Relay(
@@ -108,9 +142,9 @@ def relay(
         begun = time.monotonic()
         summary = relay.run()
         seconds = time.monotonic() - begun
-    click.echo(
-        f"evtrig: {summary.published} events published in {seconds:.1f} s", err=True
-    )
+    say(f"{summary.published} events published in {seconds:.1f} s")
+    if summary.parked:
+        say(f"{summary.parked} events are dead letters now: evtrig dead-letters list")
     if stop.is_set():
         return
     if not summary.held and (once or drain):

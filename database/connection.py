@@ -6,7 +6,9 @@ texts differ between versions and languages.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -278,6 +280,14 @@ class Connection:
         except pymysql.MySQLError:
             # PyMySQL has no other way to say that it is closed already.
             return
+
+    def abort(self) -> None:
+        """Cut the connection while another thread waits for an answer, which then
+        raises ConnectionLost there. Closing alone would not wake it."""
+        sock: socket.socket | None = getattr(self._driver, "_sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Connection:
         return self

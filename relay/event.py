@@ -19,8 +19,13 @@ class Event:
     uid: int
     #: Source and key of the row, in one text: what order is kept for.
     key: str
-    #: The envelope, a JSON object.
+    #: The envelope, a JSON object; empty where there is a ``problem``.
     body: str
+    #: Why there is no envelope to send, such as ``after is not JSON``; empty if there
+    #: is one. Never holds the event's contents.
+    problem: str = ""
+    #: Whether the problem is the event's size.
+    is_oversized: bool = False
 
     @property
     def name(self) -> str:

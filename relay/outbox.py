@@ -1,4 +1,4 @@
-"""The outbox in the database: the lease, reading from the head, exact deletes.
+"""The outbox in the database: the lease, reads, exact deletes, dead letters.
 
 All of the relay's SQL. Every statement is its own transaction (autocommit): a relay
 that freezes holds no lock.
@@ -7,113 +7,64 @@ that freezes holds no lock.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
-from ..database.connection import READ_ONLY, RETRY, Connection, Row
+from ..database.connection import (
+    READ_ONLY,
+    RETRY,
+    SPECIFIC_ACCESS_DENIED,
+    Connection,
+    Row,
+)
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError
+from .dead_letter import DeadLetter, Parked
 from .event import Event
+from .floor import Transaction
+from .lease import TTL, Holder
 from .privilege import DENIED, lacking
+from .statements import (
+    CLAIM,
+    DELETE,
+    FINISH_PARKING,
+    GRANT,
+    HOLDER,
+    KEY,
+    KEY_OF_DEAD,
+    PARK,
+    PARKED,
+    PARKED_KEYS,
+    PIECES,
+    READ,
+    READ_PIECE,
+    RELEASE,
+    RENEW,
+    TRANSACTIONS,
+    WATCH,
+    WHICH_SERVER,
+)
 
-__all__ = ["Holder", "Outbox"]
-
-T = TypeVar("T")
-
-# The envelope's pieces, in its order of members; the server puts them together, which
-# costs the relay a fifth of doing it in Python. DATE_FORMAT's % are doubled for the
-# driver.
-HEAD = """\
-CONCAT('{{"id": "', e.`id`, '-', LPAD(LOWER(HEX(e.`uid`)), 16, '0'),
-       '", "sequence": ', e.`id`,
-       ', "type": ', JSON_QUOTE(e.`type`),
-       ', "source": ', JSON_QUOTE(e.`source`),
-       ', "operation": ', JSON_QUOTE(e.`operation`),
-       ', "time": "', DATE_FORMAT(e.`captured_at`, '%%Y-%%m-%%dT%%H:%%i:%%s.%%fZ'),
-       '", "key": ', e.`key`,
-       ', "before": ')"""
-BEFORE = "COALESCE(e.`before`, 'null')"
-BETWEEN = "', \"after\": '"
-AFTER = "COALESCE(e.`after`, 'null')"
-TAIL = """\
-CONCAT(', "transaction": ', COALESCE(JSON_QUOTE(e.`transaction`), 'null'),
-       ', "context": ')"""
-CONTEXT = "COALESCE(e.`context`, 'null')"
-END = "'}}'"
-PIECES = (HEAD, BEFORE, BETWEEN, AFTER, TAIL, CONTEXT, END)
-
-KEY = "CONCAT(e.`source`, ':', e.`key`)"
-
-READ = f"""\
-SELECT e.`id`, e.`uid`, {KEY},
-       CONCAT({", ".join(PIECES)})
-  FROM {{events}} AS e
- {{where}}
- ORDER BY e.`id`
- LIMIT %s
-"""
-READ_PIECE = "SELECT {piece} FROM {events} AS e WHERE e.`id` = %s AND e.`uid` = %s"
-
-# Keyed by (id, uid), because a fail-over may issue an id again, and guarded by the
-# holder: a relay that lost its lease deletes nothing. Order of the joins and index are
-# forced: left alone, both servers scan a table of a few rows, and then wait for the
-# writers whose rows they meet. Without aliases, since `DELETE alias` asks for a default
-# schema (1046).
-DELETE = """\
-DELETE {events}
-  FROM JSON_TABLE(%s, '$[*]' COLUMNS (
-           `id` BIGINT UNSIGNED PATH '$[0]',
-           `uid` BIGINT UNSIGNED PATH '$[1]')) AS x
-       STRAIGHT_JOIN {events} FORCE INDEX (PRIMARY)
-           ON {events}.`id` = x.`id` AND {events}.`uid` = x.`uid`
-       JOIN {state} AS s ON s.`name` = %s AND s.`holder` = %s
-"""
-
-CLAIM = "UPDATE {state} SET `claim` = LAST_INSERT_ID(`claim` + 1) WHERE `name` = %s"
-GRANT = """\
-UPDATE {state}
-   SET `holder` = %s, `holder_id` = %s, `holder_connection` = CONNECTION_ID(),
-       `expires_at` = UTC_TIMESTAMP(6) + INTERVAL %s SECOND
- WHERE `name` = %s AND `claim` = %s
-   AND (`holder` = 0 OR `expires_at` <= UTC_TIMESTAMP(6))
-"""
-RENEW = """\
-UPDATE {state}
-   SET `expires_at` = UTC_TIMESTAMP(6) + INTERVAL %s SECOND
- WHERE `name` = %s AND `holder` = %s AND `claim` = %s
-"""
-RELEASE = "UPDATE {state} SET `holder` = 0 WHERE `name` = %s AND `holder` = %s"
-HOLDER = """\
-SELECT `claim`, `holder`, `holder_id`, `holder` = 0 OR `expires_at` <= UTC_TIMESTAMP(6)
-  FROM {state}
- WHERE `name` = %s
-"""
-
-LOOK = """\
-SELECT `holder` = %s AND `claim` = %s, EXISTS (SELECT 1 FROM {events})
-  FROM {state}
- WHERE `name` = %s
-"""
+__all__ = ["Outbox"]
 
 #: The relay's row in event_polling_state.
 RELAY = "default"
 
+SETTINGS: dict[str, str | int] = {
+    "sql_mode": "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
+}
+#: No lease is ever granted to epoch 0.
+NOBODY = (0, "2000-01-01")
+
 #: How often a statement is tried that waits for a lock, two seconds each time.
 TRIES = 3
+#: Seconds that a read may take: it passes over what the server has not purged yet.
+READ_TIMEOUT = 60
+#: Characters that an error of a dead letter may have.
+ERROR = 255
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Who publishes now, as the database says."""
-
-    #: The newest epoch that was asked for.
-    claim: int
-    epoch: int
-    #: Host and process.
-    name: str
-    #: Whether nobody holds the lease, or not any more.
-    is_free: bool
+T = TypeVar("T")
 
 
 class Outbox:
@@ -128,8 +79,11 @@ class Outbox:
         self._names = {
             "events": f"{quoted}.`events`",
             "state": f"{quoted}.`event_polling_state`",
+            "dead_letters": f"{quoted}.`dead_letters`",
         }
         self._schema = schema
+        #: Tells it from another one that the same name leads to.
+        self.server: Row | None = None
 
     @classmethod
     def connect(cls, dsn: Dsn, schema: str, *, ttl: int) -> Outbox:
@@ -141,9 +95,10 @@ class Outbox:
         connection = Connection(
             dsn,
             settings={
-                "sql_mode": "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION",
+                **SETTINGS,
                 "wait_timeout": 2 * ttl,
-                "innodb_lock_wait_timeout": 2,
+                # Not to miss a renewal over it.
+                "innodb_lock_wait_timeout": 1 if ttl < TTL else 2,
             },
             found_rows=True,
             has_schema=False,
@@ -158,12 +113,32 @@ class Outbox:
                     number=READ_ONLY,
                     hint="Connect to the primary (on Aurora: the cluster endpoint).",
                 )
+            outbox.server = connection.row(WHICH_SERVER)
             outbox.check_privileges()
             outbox.holder()
         except BaseException:
             connection.close()
             raise
         return outbox
+
+    def reader(self) -> Outbox:
+        """A second connection to the same server, for reads: they may take their time
+        while the lease has to be renewed.
+
+        Raises ConnectionLost if the name leads to another server by now.
+        """
+        dsn = self._connection.dsn
+        connection = Connection(
+            dsn, settings=SETTINGS, has_schema=False, read_timeout=READ_TIMEOUT
+        )
+        reader = type(self)(connection, self._schema)
+        reader.server = connection.row(WHICH_SERVER)
+        if reader.server != self.server:
+            reader.close()
+            raise ConnectionLost(
+                f"{dsn} is another server than a moment ago", number=READ_ONLY
+            )
+        return reader
 
     def check_privileges(self) -> None:
         """Try every statement of a relay on no row at all.
@@ -174,7 +149,8 @@ class Outbox:
         try:
             self._rows(self._sql(READ, where=""), (0,))
             self._execute(DELETE, ("[]", RELAY, 0))
-            for statement in (LOOK, CLAIM, GRANT, RENEW, RELEASE):
+            self._execute(PARK, ("[]", RELAY, 0))
+            for statement in (WATCH, CLAIM, GRANT, RENEW, RELEASE):
                 # No relay is called 0.
                 self._execute(statement, ("0",) * statement.count("%s"))
         except DatabaseError as error:
@@ -184,6 +160,10 @@ class Outbox:
 
     def close(self) -> None:
         self._connection.close()
+
+    def abort(self) -> None:
+        """Make what another thread waits for fail; it has to be closed still."""
+        self._connection.abort()
 
     def __str__(self) -> str:
         return f"{self._schema} at {self._connection.dsn}"
@@ -198,17 +178,20 @@ class Outbox:
                 f"{self._schema}.event_polling_state has no row {RELAY!r}",
                 hint="Run evtrig install: it puts the row back.",
             )
-        claim, epoch, name, is_free = rows[0]
-        return Holder(claim, epoch, name, bool(is_free))
+        claim, epoch, name, expires_at, remaining = rows[0]
+        return Holder(claim, epoch, name, expires_at, float(remaining))
 
     def claim(self) -> int:
         """Ask for the lease; the new epoch. The newest claim wins."""
         self._execute(CLAIM, (RELAY,))
         return self._connection.last_insert_id
 
-    def grant(self, epoch: int, name: str, ttl: int) -> bool:
-        """Take the lease if it is free and nobody has claimed it since."""
-        arguments = (epoch, name, ttl, RELAY, epoch)
+    def grant(
+        self, epoch: int, name: str, ttl: int, gone: tuple[int, str] | None = None
+    ) -> bool:
+        """Take the lease if nobody has claimed it since, and it is free or still that
+        of a holder which has ``gone`` (its epoch and ``expires_at``)."""
+        arguments = (epoch, name, ttl, RELAY, epoch, *(gone or NOBODY))
         return self._execute(GRANT, arguments) == 1
 
     def renew(self, epoch: int, ttl: int) -> bool:
@@ -216,12 +199,13 @@ class Outbox:
         arguments = (ttl, RELAY, epoch, epoch)
         return self._execute(RENEW, arguments) == 1
 
-    def look(self, epoch: int) -> tuple[bool, bool]:
-        """Whether the lease is ours and nobody waits for it; whether there are events.
+    def watch(self, epoch: int, floor: int = 0) -> tuple[bool, bool]:
+        """Whether the lease is ours and nobody waits for it; whether there are events
+        from ``floor`` on.
 
         One cheap query for both, which is all that an idle relay does.
         """
-        rows = self._rows(self._sql(LOOK), (epoch, epoch, RELAY))
+        rows = self._rows(self._sql(WATCH), (epoch, epoch, floor, RELAY))
         return (bool(rows[0][0]), bool(rows[0][1])) if rows else (False, False)
 
     def release(self, epoch: int) -> None:
@@ -234,15 +218,17 @@ class Outbox:
         self,
         limit: int,
         *,
+        floor: int = 0,
         besides: Collection[int] = (),
         besides_keys: Collection[str] = (),
     ) -> list[Event]:
         """The first ``limit`` committed events in id order, without those ``besides``.
 
-        Always from the head and never from where the last read ended: ids become
-        visible out of order, and a cursor would pass over the late ones for good.
+        From the head or from a floor that is proven (floor.py), and never from where
+        the last read ended: ids become visible out of order, and a cursor would pass
+        over the late ones for good.
         """
-        conditions = []
+        conditions = [f"e.`id` >= {floor:d}"] if floor else []
         if besides:
             ids = ",".join(map(str, sorted(besides)))
             conditions.append(f"e.`id` NOT IN ({ids})")
@@ -255,20 +241,20 @@ class Outbox:
         return [self._event(row) for row in rows]
 
     def _event(self, row: Row) -> Event:
-        id_, uid, key, body = row
+        id_, uid, key, not_json, body = row
+        if not_json is not None:
+            return Event(id_, uid, key, "", problem=f"{not_json} is not JSON")
         if body is None:
             # CONCAT gives NULL where the result exceeds max_allowed_packet.
-            body = "".join(self._piece(piece, id_, uid) for piece in PIECES)
+            pieces = [self._piece(piece, id_, uid) for piece in PIECES]
+            if None in pieces:
+                problem = "larger than the server's max_allowed_packet"
+                return Event(id_, uid, key, "", problem=problem, is_oversized=True)
+            body = "".join(pieces)
         return Event(id_, uid, key, body)
 
-    def _piece(self, piece: str, id_: int, uid: int) -> str:
-        value = self._connection.value(self._sql(READ_PIECE, piece=piece), (id_, uid))
-        if value is None:
-            raise EvtrigError(
-                f"event {id_} of {self} is larger than the server may send",
-                hint="Raise max_allowed_packet on the server; the event waits.",
-            )
-        return str(value)
+    def _piece(self, piece: str, id_: int, uid: int) -> Any:
+        return self._connection.value(self._sql(READ_PIECE, piece=piece), (id_, uid))
 
     def delete(self, events: Iterable[Event], epoch: int) -> int:
         """Delete exactly these events, if ``epoch`` holds the lease; how many went.
@@ -279,11 +265,81 @@ class Outbox:
         arguments = (pairs, RELAY, epoch)
         return self._connection.execute(self._sql(DELETE), arguments)
 
+    def transactions(self) -> list[Transaction] | None:
+        """Open transactions that may have written; None if the server does not tell.
+
+        It shows them to whoever has PROCESS, up to 0.1 s late, and to others as an
+        empty list (MySQL 9.7) or not at all: one of our own, which has to be among
+        them, says which it is.
+        """
+        self._connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        try:
+            rows = self._connection.rows(TRANSACTIONS)
+        except DatabaseError as error:
+            if error.number != SPECIFIC_ACCESS_DENIED:
+                raise
+            rows = ()
+        self._connection.execute("COMMIT")
+        if not any(is_own for _, _, _, is_own, _ in rows):
+            return None
+        return [
+            Transaction(
+                str(id_) if int(id_) else "",
+                f"{session} {started}" if session else "",
+            )
+            for id_, session, started, is_own, may_write in rows
+            if may_write and not is_own
+        ]
+
+    # Dead letters
+
+    def recover(self, epoch: int) -> frozenset[str]:
+        """Finish what a relay that died while parking has left; the keys whose events
+        have to wait behind dead letters."""
+        self._execute(FINISH_PARKING, (RELAY, epoch))
+        rows = self._rows(self._sql(PARKED_KEYS, and_=""))
+        return frozenset(key for (key,) in rows)
+
+    def park(self, letters: Sequence[DeadLetter], epoch: int) -> Parked:
+        """Move events to the dead letters, if ``epoch`` holds the lease.
+
+        In two steps, of which the first decides: a relay that dies in between leaves
+        them in both places, for `recover`. Raises DatabaseError with a number of RETRY
+        if somebody holds a lock; nothing is half done then either.
+        """
+        rows = json.dumps([
+            (
+                letter.event.id,
+                letter.event.uid,
+                int(letter.holds_key),
+                letter.reason,
+                letter.attempts,
+                letter.first_error[:ERROR] or None,
+                letter.last_error[:ERROR] or None,
+                None if letter.age is None else int(letter.age * 1e6),
+            )
+            for letter in letters
+        ])  # fmt: skip
+        self._connection.execute(self._sql(PARK), (rows, RELAY, epoch))
+        found = self._connection.rows(self._sql(PARKED), (rows,))
+        ids = frozenset(id_ for id_, _, _ in found)
+        keys = {key for _, key, holds_key in found if holds_key}
+        unclear = {letter.event.key for letter in letters} - keys
+        if unclear:
+            places = ", ".join(["%s"] * len(unclear))
+            and_ = f"AND {KEY_OF_DEAD} IN ({places})"
+            sql = self._sql(PARKED_KEYS, and_=and_)
+            keys |= {key for (key,) in self._connection.rows(sql, tuple(unclear))}
+        done = [letter.event for letter in letters if letter.event.id in ids]
+        if done:
+            self.delete(done, epoch)
+        return Parked(ids, frozenset(keys))
+
     def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:
         sql = self._sql(statement)
         return patiently(lambda: self._connection.execute(sql, arguments))
 
-    def _rows(self, sql: str, arguments: tuple[object, ...]) -> tuple[Row, ...]:
+    def _rows(self, sql: str, arguments: tuple[object, ...] = ()) -> tuple[Row, ...]:
         return patiently(lambda: self._connection.rows(sql, arguments))
 
     def _sql(self, statement: str, **parts: str) -> str:

@@ -1,36 +1,82 @@
 """The relay: reads the outbox, publishes, deletes what was acknowledged.
 
-The thin shell around lease.py and scheduler.py: it owns the connection, the threads
-and the clock, and decides nothing about order.
+The thin shell around term.py: it owns the connections, the threads and the clock, and
+decides nothing about order.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
+import queue
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from ..errors import ConnectionLost
+from ..database.connection import RETRY
+from ..errors import ConnectionLost, DatabaseError, SinkError
+from .action import (
+    Claim,
+    Delete,
+    Grant,
+    Look,
+    Park,
+    Publish,
+    Read,
+    Recover,
+    Release,
+    Renew,
+    Statement,
+    Transactions,
+    Watch,
+)
+from .event import Event
+from .floor import Floor
 from .lease import Lease
 from .outbox import Outbox
-from .sinks.sink import Sink
-from .term import Options, Summary, Term
+from .scheduler import Scheduler
+from .sinks.sink import Outcome, Result, Sink
+from .term import LONGEST_POLL, Options, Term
 
 __all__ = ["Options", "Relay", "Summary"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a lease that somebody else holds or still has to let go.
-STANDBY_POLL = 0.2
-GRANT_POLL = 0.03
-#: Seconds in which whoever has claimed a free lease is granted it: a few GRANT_POLLs.
-CLAIM_PAUSE = 0.1
 #: Seconds between two attempts to connect again.
 RECONNECT_DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+#: What a thread has done: for which term, the action, when it was begun, and its answer
+#: or why there is none.
+Done: TypeAlias = "tuple[Term, Publish | Read, float, Any]"
+
+
+@dataclass
+class Summary:
+    """What a relay did."""
+
+    published: int = 0
+    #: Events sent again because their fate was unknown, or the sink was busy.
+    retried: int = 0
+    #: Answers that said the sink will never take an event.
+    refused: int = 0
+    #: Events moved to the dead letters.
+    parked: int = 0
+    #: Why the sink refused last; never an event's contents.
+    last_reason: str = ""
+    #: Events that were read and not published when the relay stopped.
+    left: int = 0
+    #: Whether everything left waits behind an event that the sink refuses.
+    is_stuck: bool = False
+    #: Whether the lease was held at all.
+    held: bool = False
 
 
 @dataclass
@@ -53,7 +99,8 @@ class Relay:
         self._ends_at: float | None = None
         self._may_take_over = self.options.take_over
         #: Of the last lease that was granted.
-        self._epoch: int | None = None
+        self._epoch = 0
+        self._failure: BaseException | None = None
 
     def run(self) -> Summary:
         """Publish until there is a reason to stop; what was done.
@@ -65,9 +112,11 @@ class Relay:
         if self.options.max_seconds is not None:
             self._ends_at = self.clock() + self.options.max_seconds
         outbox = self.connect()
+        # Its own lease would have to run out, if it had one.
+        own = 0
         while True:
             try:
-                self._work(outbox)
+                self._serve(outbox, own)
                 return self._summary
             except ConnectionLost as error:
                 log.warning(
@@ -79,7 +128,7 @@ class Relay:
             again = self._reconnect()
             if again is None:
                 return self._summary
-            outbox = again
+            outbox, own = again, self._epoch
 
     def _reconnect(self) -> Outbox | None:
         attempt = 0
@@ -93,83 +142,195 @@ class Relay:
                     "waiting for the database",
                     extra={"action": "reconnect", "reason": error.message},
                 )
-                self._pause(delay)
+                self.stop.wait(max(0.0, min(delay, self._time_left())))
         return None
 
-    def _work(self, outbox: Outbox) -> None:
+    def _serve(self, outbox: Outbox, own: int) -> None:
         """Hold the lease as often as it can be had, until there is a reason to stop."""
-        while True:
-            lease = self._acquire(outbox)
-            if lease is None:
-                return
-            self._summary.held = True
-            term = Term(outbox, lease, self.sink, self.options, self.clock, self.stop)
-            try:
-                is_superseded = term.serve(self._summary, self._ends_at)
-            except ConnectionLost:
-                raise
-            except BaseException:
-                outbox.release(lease.epoch)
-                raise
-            outbox.release(lease.epoch)
-            if not is_superseded:
-                return
-            log.info(
-                "a newer relay takes over",
-                extra={"action": "superseded", "epoch": lease.epoch},
-            )
-
-    def _acquire(self, outbox: Outbox) -> Lease | None:
-        """Wait for the lease; None if it is time to stop first."""
-        if self._epoch is not None:
-            # After a lost connection our own lease would have to run out. Nothing is
-            # in flight under it any more.
-            outbox.release(self._epoch)
-        has_said = False
-        # At first only an outbox that nobody has ever claimed is surely free.
-        seen = self._epoch or 0
-        while not self._is_over():
-            holder = outbox.holder()
-            # A claim that has moved: somebody is about to be granted the lease, and
-            # to claim as well would throw them out.
-            is_awaited = holder.claim != seen
-            if (is_awaited or not holder.is_free) and not self._may_take_over:
-                seen = holder.claim
-                if holder.is_free:
-                    self._pause(CLAIM_PAUSE)
-                    continue
-                if not has_said:
-                    log.info(
-                        "another relay publishes, waiting for it to end",
-                        extra={"action": "standby", "holder": holder.name},
-                    )
-                    has_said = True
-                self._pause(STANDBY_POLL)
-                continue
-            lease = self._claim(outbox)
-            if lease is not None:
-                self._epoch = lease.epoch
+        with Hands(outbox, self.sink, self.clock) as hands:
+            while True:
+                term = self._term(own)
+                try:
+                    self._run(term, outbox, hands)
+                except ConnectionLost:
+                    raise
+                except BaseException:
+                    if term.lease.is_held:
+                        hands.join()
+                        outbox.release(term.lease.epoch)
+                    raise
+                if self._failure:
+                    raise self._failure
+                if term.end != "superseded":
+                    return
                 log.info(
-                    "publishing",
-                    extra={"action": "lead", "epoch": lease.epoch, "outbox": outbox},
+                    "a newer relay takes over",
+                    extra={"action": "superseded", "epoch": term.lease.epoch},
                 )
-                return lease
-            seen = -1
-        return None
+                own = 0
 
-    def _claim(self, outbox: Outbox) -> Lease | None:
-        """Ask for the lease and wait for it; None if somebody newer asks too."""
-        # Two relays that take over from each other would do so for ever.
-        self._may_take_over = False
-        epoch = outbox.claim()
-        while not self._is_over():
-            asked_at = self.clock()
-            if outbox.grant(epoch, self._name, self.options.ttl):
-                return Lease(epoch, asked_at, self.options.ttl)
-            if outbox.holder().claim != epoch:
-                return None
-            self._pause(GRANT_POLL)
-        return None
+    def _term(self, own: int) -> Term:
+        sink, options = self.sink, self.options
+        lease = Lease(
+            ttl=options.ttl,
+            take_over=self._may_take_over,
+            own=own,
+            seen=self._epoch,
+        )
+        scheduler = Scheduler(
+            entries=sink.limits.entries,
+            bytes=sink.limits.bytes,
+            in_order=sink.in_order,
+            jitter=random.random,
+            policy=options.policy,
+        )
+        floor = Floor(is_on=True)
+        return Term(lease, scheduler, floor, options, calls=sink.limits.calls)
+
+    def _run(self, term: Term, outbox: Outbox, hands: Hands) -> None:
+        """Do what the term asks for, until it is over."""
+        told = Told()
+        while not term.is_over:
+            now = self.clock()
+            if self._is_over():
+                term.finish("stopped")
+            while call := term.publish(now):
+                hands.publish(call, term)
+            read = term.read(now)
+            if read:
+                hands.read(read, term)
+            statement = term.statement(self.clock())
+            if statement:
+                self._do(statement, term, outbox)
+                told.about(term, outbox)
+                wait = 0.0
+            else:
+                wait = min(term.wakes_at() - self.clock(), LONGEST_POLL)
+                wait = max(0.0, min(wait, self._time_left()))
+            for done in hands.done(wait):
+                self._take(done, term)
+        self._summary.left = len(term.scheduler)
+        self._summary.is_stuck = term.scheduler.is_stuck
+
+    def _do(self, statement: Statement, term: Term, outbox: Outbox) -> None:
+        asked_at = self.clock()
+        try:
+            answer = self._ask(statement, outbox)
+        except DatabaseError as error:
+            if error.number not in RETRY:
+                raise
+            log.warning(
+                "somebody's lock is in the way",
+                extra={
+                    "action": type(statement).__name__.lower(),
+                    "reason": error.message,
+                },
+            )
+            term.is_hindered(statement, self.clock())
+            return
+        term.has_done(statement, answer, asked_at, self.clock())
+
+    def _ask(self, statement: Statement, outbox: Outbox) -> Any:
+        match statement:
+            case Look():
+                return outbox.holder()
+            case Claim():
+                self._may_take_over = False
+                return outbox.claim()
+            case Grant(epoch, gone):
+                granted = outbox.grant(epoch, self._name, self.options.ttl, gone)
+                if granted:
+                    self._epoch, self._summary.held = epoch, True
+                return granted
+            case Renew(epoch):
+                return outbox.renew(epoch, self.options.ttl)
+            case Release(epoch):
+                return outbox.release(epoch)
+            case Watch(epoch, floor):
+                return outbox.watch(epoch, floor)
+            case Recover(epoch):
+                return outbox.recover(epoch)
+            case Transactions():
+                return outbox.transactions()
+            case Delete(epoch, events):
+                return outbox.delete(events, epoch)
+            case Park(epoch, letters):
+                parked = outbox.park(letters, epoch)
+                self._summary.parked += len(parked.ids)
+                for letter in letters:
+                    if letter.event.id in parked.ids:
+                        log.warning(
+                            "parked, see evtrig dead-letters",
+                            extra={
+                                "action": "park",
+                                "event": letter.event.name,
+                                "why": letter.reason,
+                                "reason": letter.last_error,
+                            },
+                        )
+                return parked
+
+    def _take(self, done: Done, term: Term) -> None:
+        asked_by, action, asked_at, answer = done
+        if asked_by is not term:
+            # A read that has outlived its term.
+            return
+        if isinstance(action, Publish):
+            if isinstance(answer, BaseException):
+                self._failure = self._failure or answer
+                term.finish("failed")
+                reason = answer.message if isinstance(answer, SinkError) else ""
+                answer = [Result(Outcome.UNKNOWN, reason)] * len(action.events)
+            self._count(action.events, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            self._tell_of_problems(answer)
+        was_down = term.scheduler.is_down
+        term.has_done(action, answer, asked_at, self.clock())
+        if term.scheduler.is_down and not was_down:
+            log.error(
+                "the sink takes next to nothing: taken for down, one batch at a time",
+                extra={"action": "down", "reason": self._summary.last_reason},
+            )
+        elif was_down and not term.scheduler.is_down:
+            log.info("the sink takes events again", extra={"action": "up"})
+
+    def _tell_of_problems(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.problem:
+                self._summary.refused += 1
+                self._summary.last_reason = event.problem
+                log.warning(
+                    "a row of the outbox cannot be sent",
+                    extra={
+                        "action": "refused",
+                        "event": event.name,
+                        "reason": event.problem,
+                    },
+                )
+
+    def _count(self, batch: Sequence[Event], results: Sequence[Result]) -> None:
+        summary = self._summary
+        failed = Counter(
+            result for result in results if result.outcome is not Outcome.ACKNOWLEDGED
+        )
+        summary.published += len(batch) - failed.total()
+        for result, count in failed.items():
+            summary.last_reason = result.reason
+            if result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
+                summary.refused += count
+            else:
+                summary.retried += count
+            log.warning(
+                "not acknowledged",
+                extra={
+                    "action": result.outcome.value,
+                    "events": count,
+                    "first": batch[results.index(result)].name,
+                    "reason": result.reason,
+                },
+            )
 
     def _is_over(self) -> bool:
         return self.stop.is_set() or self._time_left() <= 0
@@ -177,5 +338,116 @@ class Relay:
     def _time_left(self) -> float:
         return float("inf") if self._ends_at is None else self._ends_at - self.clock()
 
-    def _pause(self, seconds: float) -> None:
-        self.stop.wait(max(0.0, min(seconds, self._time_left())))
+
+class Told:
+    """What the log says of a term, each thing once."""
+
+    def __init__(self) -> None:
+        self._waits = self._leads = False
+
+    def about(self, term: Term, outbox: Outbox) -> None:
+        lease = term.lease
+        holder = lease.holder
+        if lease.is_held and not self._leads:
+            self._leads = True
+            log.info(
+                "publishing",
+                extra={"action": "lead", "epoch": lease.epoch, "outbox": outbox},
+            )
+        elif (
+            not (self._waits or self._leads or lease.is_lost)
+            and holder is not None
+            and not holder.is_free
+        ):
+            self._waits = True
+            log.info(
+                "another relay publishes, waiting for it to end",
+                extra={"action": "standby", "holder": holder.name},
+            )
+
+
+class Hands:
+    """The threads: one for each call to the sink, one that reads.
+
+    Leaving it waits for what is in flight: an event is not sent again while an earlier
+    call may still arrive with it.
+    """
+
+    def __init__(self, outbox: Outbox, sink: Sink, clock: Callable[[], float]) -> None:
+        self._outbox, self._sink, self._clock = outbox, sink, clock
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._reader: Outbox | None = None
+        self._publishing = ThreadPoolExecutor(sink.limits.calls, "publish")
+        self._reading = ThreadPoolExecutor(1, "read")
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.join()
+
+    def join(self) -> None:
+        self._publishing.shutdown()
+        if self._reader is not None:
+            self._reader.abort()
+        self._reading.shutdown(cancel_futures=True)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def publish(self, call: Publish, term: Term) -> None:
+        send = functools.partial(self._send, term)
+        self._publishing.submit(self._do, term, call, send)
+
+    def read(self, read: Read, term: Term) -> None:
+        self._reading.submit(self._do, term, read, self._read)
+
+    def done(self, seconds: float) -> Iterator[Done]:
+        """What has been done; waits so long for the first."""
+        with contextlib.suppress(queue.Empty):
+            yield (
+                self._done.get(timeout=seconds) if seconds else self._done.get_nowait()
+            )
+            while True:
+                yield self._done.get_nowait()
+
+    def _do(
+        self, term: Term, action: Publish | Read, run: Callable[[Any], Any]
+    ) -> None:
+        asked_at = self._clock()
+        answer: Any
+        try:
+            answer = run(action)
+        except BaseException as error:
+            answer = error
+        self._done.put((term, action, asked_at, answer))
+
+    def _send(self, term: Term, call: Publish) -> Sequence[Result]:
+        def may_send() -> bool:
+            return term.may_send(self._clock())
+
+        # In a thread, perhaps long after it was submitted.
+        if not may_send():
+            return [Result(Outcome.UNKNOWN, "the lease ran out")] * len(call.events)
+        return self._sink.publish(call.events, may_send)
+
+    def _read(self, read: Read) -> list[Event]:
+        try:
+            return self._read_once(read)
+        except ConnectionLost:
+            # It may only have been idle for too long: nothing depends on it.
+            if self._reader is None:
+                raise
+            self._reader.close()
+            self._reader = None
+            return self._read_once(read)
+
+    def _read_once(self, read: Read) -> list[Event]:
+        if self._reader is None:
+            self._reader = self._outbox.reader()
+        return self._reader.read(
+            read.limit,
+            floor=read.floor,
+            besides=read.besides,
+            besides_keys=read.besides_keys,
+        )

@@ -1,4 +1,5 @@
-"""Which events to send next. Pure: no clock, no network, no randomness of its own.
+"""Which events to send next, and what becomes of those that fail. Pure: no clock, no
+network, no randomness of its own.
 
 Events of one key leave one at a time, the next after the acknowledgement of the one
 before; a key that failed waits and holds nobody else back.
@@ -10,15 +11,68 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+from .dead_letter import DeadLetter, Parked, Reason
 from .event import Event
+from .health import Health
 from .sinks.sink import Outcome, Result
 
-__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "Scheduler"]
+__all__ = [
+    "FIRST_DELAY",
+    "LONGEST_DELAY",
+    "ON_REFUSED",
+    "OnRefused",
+    "Policy",
+    "Scheduler",
+]
 
 #: Seconds a key waits at most after its first failure; doubled with each further one.
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
+
+#: What becomes of an event that the sink will never take: its key waits for it · it is
+#: parked, and so are the later ones of its key · it is parked, and the later ones go on
+#: without it.
+OnRefused: TypeAlias = Literal["block", "park-key", "park-event"]
+ON_REFUSED: tuple[OnRefused, ...] = ("block", "park-key", "park-event")
+
+#: After so many failures in a row an event is sent by itself: it may be what makes the
+#: calls fail that others are part of.
+ALONE = 4
+
+#: Dead letters that are parked together, about.
+PARK = 200
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When an event is given up; it goes to the dead letters then."""
+
+    on_refused: OnRefused = "block"
+    #: How often an event is sent at most; None for ever. Only answers count that are
+    #: about the event itself, and only while the sink takes others.
+    max_attempts: int | None = None
+    #: Seconds after its first failure; None for ever.
+    max_age: float | None = None
+    #: Whether one that is larger than the sink takes is parked, and not refused. The
+    #: later ones of its key wait behind it, unless ``on_refused`` says otherwise.
+    parks_oversized: bool = True
+
+    @property
+    def skips(self) -> bool:
+        """Whether later events of a key may overtake one that is parked."""
+        return self.on_refused == "park-event"
+
+
+@dataclass
+class Trouble:
+    """What has happened to the first event of a key, since it was first sent."""
+
+    since: float
+    first_error: str
+    last_error: str
+    attempts: int = 0
 
 
 @dataclass
@@ -32,6 +86,10 @@ class Lane:
     failures: int = 0
     #: Whether the last answer was that the event will never be taken.
     is_refused: bool = False
+    #: Of the first event; None if it has not failed.
+    trouble: Trouble | None = None
+    #: That the first event is to be parked.
+    verdict: DeadLetter | None = None
 
 
 class Scheduler:
@@ -40,7 +98,8 @@ class Scheduler:
     ``entries`` and ``bytes`` limit a batch; an event that is larger by itself goes
     alone, and the sink says what becomes of it. ``in_order`` is for a sink that
     takes a batch as one ordered write: the whole window is then one lane. ``jitter``
-    gives a number between 0 and 1.
+    gives a number between 0 and 1. ``parked`` are the keys that have dead letters which
+    later events have to wait behind.
     """
 
     def __init__(
@@ -50,18 +109,28 @@ class Scheduler:
         bytes: int,  # noqa: A002 - the field's word, as in every sink's limits
         in_order: bool,
         jitter: Callable[[], float],
+        policy: Policy = Policy(),
     ) -> None:
         self._entries = entries
         self._bytes = bytes
         self._in_order = in_order
         self._jitter = jitter
+        self._policy = policy
         self._lanes: dict[str, Lane] = {}
         #: (id of the first event, key) of every lane that may send.
         self._ready: list[tuple[int, str]] = []
         #: (when, key) of every lane that waits after a failure.
         self._waiting: list[tuple[float, str]] = []
+        #: Keys of the lanes that have something to be parked.
+        self._parking: deque[str] = deque()
         self._ids: set[int] = set()
         self._held: set[str] = set()
+        self._parked: set[str] = set()
+        self._health = Health()
+        #: When the next batch may be tried on a sink that is down.
+        self._probe_at = 0.0
+        self._in_flight = 0
+        self._forgotten: list[int] = []
 
     def __len__(self) -> int:
         """Events in the window, in flight or not."""
@@ -72,21 +141,47 @@ class Scheduler:
         return self._ids
 
     @property
+    def is_down(self) -> bool:
+        """Whether the sink takes next to nothing: then one batch is tried at a time."""
+        return self._health.is_down
+
+    @property
     def wakes_at(self) -> float | None:
-        """When the next key has waited long enough; None if none waits."""
-        return self._waiting[0][0] if self._waiting else None
+        """When something may be sent that may not yet; None if nothing waits."""
+        if self.is_down and self._in_flight:
+            return None
+        at = self._waiting[0][0] if self._waiting else None
+        if self.is_down and self._ready:
+            return self._probe_at
+        if self.is_down and at is not None:
+            return max(at, self._probe_at)
+        return at
 
     @property
     def is_stuck(self) -> bool:
         """Whether all that is left are keys whose first event the sink refuses."""
         return bool(self._lanes) and all(
-            lane.is_refused and not lane.in_flight for lane in self._lanes.values()
+            lane.is_refused and not lane.in_flight and lane.verdict is None
+            for lane in self._lanes.values()
         )
 
     @property
     def held(self) -> set[str]:
         """Keys of which only the first event is in the window, see `trim`."""
         return self._held
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether something may be sent as soon as a call is free."""
+        return bool(self._ready) and not self.is_down
+
+    @property
+    def must_park(self) -> bool:
+        return bool(self._parking)
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Events of these keys are to be parked: others before them were."""
+        self._parked.update(keys)
 
     def trim(self) -> None:
         """Keep only the first event of each key that waits after a failure.
@@ -100,7 +195,13 @@ class Scheduler:
             lane = self._lanes[key]
             while len(lane.events) > 1:
                 self._held.add(key)
-                self._ids.discard(lane.events.pop().id)
+                self._forget(lane.events.pop())
+
+    def forgotten(self) -> list[int]:
+        """Ids that have left the window unsent since this was last asked: they have to
+        be read again."""
+        ids, self._forgotten = self._forgotten, []
+        return ids
 
     def admit(self, events: Iterable[Event]) -> None:
         """Take events into the window, in id order; known ones are passed over."""
@@ -108,25 +209,52 @@ class Scheduler:
             if event.id in self._ids:
                 continue
             self._ids.add(event.id)
-            key = "" if self._in_order else event.key
+            key = self._lane_of(event)
             lane = self._lanes.setdefault(key, Lane())
             lane.events.append(event)
-            if len(lane.events) == 1:
+            if key in self._parked:
+                if len(lane.events) == 1:
+                    self._parking.append(key)
+            elif len(lane.events) == 1:
                 heapq.heappush(self._ready, (event.id, key))
 
     def next_batch(self, now: float) -> tuple[Event, ...]:
         """The oldest events that may be sent together now; they are in flight then."""
         while self._waiting and self._waiting[0][0] <= now:
             _, key = heapq.heappop(self._waiting)
-            heapq.heappush(self._ready, (self._lanes[key].events[0].id, key))
+            self._wake(key)
+        if self.is_down:
+            if self._in_flight or now < self._probe_at:
+                return ()
+            # What has never failed first, or events that are refused time and again
+            # would be all that is ever tried.
+            fresh = [item for item in self._ready if not self._lanes[item[1]].failures]
+            if fresh:
+                rest = [item for item in self._ready if self._lanes[item[1]].failures]
+                batch = self._fill(fresh, now)
+                self._ready = fresh + rest
+                heapq.heapify(self._ready)
+                return batch
+        return self._fill(self._ready, now)
+
+    def _fill(self, ready: list[tuple[int, str]], now: float) -> tuple[Event, ...]:
+        """A batch of the first events of a heap of lanes, which leave it."""
         batch: list[Event] = []
         size = 0
-        while self._ready:
-            key = self._ready[0][1]
+        while ready:
+            key = ready[0][1]
             lane = self._lanes[key]
+            if lane.events[0].problem:
+                heapq.heappop(ready)
+                self._settle_unsent(key, now)
+                continue
+            is_alone = lane.failures >= ALONE
+            if is_alone and batch:
+                break
             for event in lane.events if self._in_order else (lane.events[0],):
-                if batch and (
-                    len(batch) == self._entries or size + event.size > self._bytes
+                if event.problem or (
+                    batch
+                    and (len(batch) == self._entries or size + event.size > self._bytes)
                 ):
                     break
                 batch.append(event)
@@ -134,7 +262,10 @@ class Scheduler:
                 lane.in_flight += 1
             if not lane.in_flight:
                 break
-            heapq.heappop(self._ready)
+            heapq.heappop(ready)
+            if is_alone:
+                break
+        self._in_flight += len(batch)
         return tuple(batch)
 
     def settle(
@@ -144,37 +275,198 @@ class Scheduler:
 
         An event whose fate is unknown is sent again, with the same body and name.
         """
+        self._in_flight -= len(batch)
+        self._judge(batch, results, now)
         acknowledged = []
-        touched: dict[str, Result | None] = {}
+        touched: dict[str, tuple[Event, Result] | None] = {}
         for event, result in zip(batch, results, strict=True):
-            key = "" if self._in_order else event.key
+            key = self._lane_of(event)
             lane = self._lanes[key]
             lane.in_flight -= 1
             failed = touched.setdefault(key, None)
             if failed is None and result.outcome is Outcome.ACKNOWLEDGED:
                 lane.events.popleft()
+                lane.trouble = None
                 self._ids.discard(event.id)
                 acknowledged.append(event)
             elif failed is None:
-                touched[key] = result
+                touched[key] = event, result
         for key, failed in touched.items():
-            self._requeue(key, failed, now)
+            if failed is None:
+                self._go_on(key)
+            else:
+                self._fail(key, *failed, now, is_alone=len(batch) == 1)
         return acknowledged
 
-    def _requeue(self, key: str, failed: Result | None, now: float) -> None:
-        lane = self._lanes[key]
-        lane.is_refused = failed is not None and failed.outcome in (
-            Outcome.REFUSED,
-            Outcome.OVERSIZED,
-        )
-        if failed is not None:
-            longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(lane.failures, 16))
-            lane.failures += 1
-            heapq.heappush(self._waiting, (now + longest * self._jitter(), key))
-            return
-        lane.failures = 0
+    # Dead letters
+
+    def next_letters(self) -> tuple[DeadLetter, ...]:
+        """What is to be parked next; `settle_letters` or `defer_letters` follows."""
+        letters: list[DeadLetter] = []
+        while self._parking and len(letters) < PARK:
+            lane = self._lanes[self._parking.popleft()]
+            if lane.verdict is not None:
+                letters.append(lane.verdict)
+            else:
+                letters += (DeadLetter(e, "behind", True) for e in lane.events)
+        return tuple(letters)
+
+    def settle_letters(self, letters: Sequence[DeadLetter], parked: Parked) -> None:
+        """Take in what has become of them.
+
+        A key that is not parked any more goes on: somebody has put its dead letters
+        back, or discarded them. One that is, but not all of these events, has lost
+        them to somebody else: whatever is in the outbox is read again.
+        """
+        lanes: dict[str, list[DeadLetter]] = {}
+        for letter in letters:
+            lanes.setdefault(self._lane_of(letter.event), []).append(letter)
+        for key, of_lane in lanes.items():
+            lane = self._lanes[key]
+            lane.verdict = None
+            event_key = of_lane[0].event.key
+            is_missing = False
+            for letter in of_lane:
+                if letter.event.id in parked.ids:
+                    lane.events.remove(letter.event)
+                    lane.trouble = None
+                    self._ids.discard(letter.event.id)
+                else:
+                    is_missing = True
+            if event_key in parked.keys:
+                self._hold_lane(key, event_key)
+            else:
+                self._parked.discard(event_key)
+            is_held = event_key in parked.keys
+            is_behind = of_lane[0].reason == "behind"
+            if is_missing and (is_held or not is_behind or self._in_order):
+                self._forget_lane(key)
+            else:
+                self._go_on(key)
+
+    def defer_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """They could not be parked now."""
+        keys = dict.fromkeys(self._lane_of(letter.event) for letter in letters)
+        self._parking.extendleft(reversed(keys))
+
+    # Below: how lanes move between ready, in flight, waiting and parking.
+
+    def _lane_of(self, event: Event) -> str:
+        if self._in_order and event.key not in self._parked:
+            return ""
+        return event.key
+
+    def _forget(self, event: Event) -> None:
+        self._ids.discard(event.id)
+        self._forgotten.append(event.id)
+
+    def _forget_lane(self, key: str) -> None:
+        for event in self._lanes.pop(key).events:
+            self._forget(event)
         self._held.discard(key)
-        if lane.events:
-            heapq.heappush(self._ready, (lane.events[0].id, key))
+
+    def _wake(self, key: str) -> None:
+        """A lane has waited long enough."""
+        lane = self._lanes[key]
+        if lane.events[0].problem and lane.trouble is not None:
+            # Somebody may have mended the row meanwhile.
+            self._forget_lane(key)
         else:
+            heapq.heappush(self._ready, (lane.events[0].id, key))
+
+    def _go_on(self, key: str) -> None:
+        """The first event of a lane is done with, or is to be sent again at once."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            return
+        lane.failures, lane.is_refused = 0, False
+        self._held.discard(key)
+        if not lane.events:
             del self._lanes[key]
+        elif key in self._parked:
+            self._parking.append(key)
+        else:
+            heapq.heappush(self._ready, (lane.events[0].id, key))
+
+    def _settle_unsent(self, key: str, now: float) -> None:
+        """The first event of a lane has no envelope that could be sent."""
+        event = self._lanes[key].events[0]
+        outcome = Outcome.OVERSIZED if event.is_oversized else Outcome.REFUSED
+        self._fail(key, event, Result(outcome, event.problem), now, is_alone=True)
+
+    def _fail(
+        self, key: str, event: Event, result: Result, now: float, *, is_alone: bool
+    ) -> None:
+        lane = self._lanes[key]
+        lane.is_refused = result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED)
+        trouble = lane.trouble or Trouble(now, result.reason, result.reason)
+        trouble.last_error = result.reason
+        # Where a whole call has failed it is not known whose fault that is.
+        if not self.is_down and (is_alone or result.outcome is not Outcome.UNKNOWN):
+            trouble.attempts += 1
+        lane.trouble = trouble
+        reason = self._verdict(result.outcome, trouble, now)
+        if reason is not None:
+            lane.verdict = DeadLetter(
+                event,
+                reason,
+                holds_key=not self._policy.skips,
+                attempts=trouble.attempts,
+                first_error=trouble.first_error,
+                last_error=trouble.last_error,
+                age=now - trouble.since,
+            )
+            self._parking.append(key)
+            return
+        # A row that cannot be sent as it is is looked at anew, and not soon.
+        longest = LONGEST_DELAY if event.problem else delay(lane.failures)
+        lane.failures += 1
+        heapq.heappush(self._waiting, (now + longest * self._jitter(), key))
+
+    def _verdict(self, outcome: Outcome, trouble: Trouble, now: float) -> Reason | None:
+        """Why the event is to be parked; None if it is to be sent again."""
+        policy = self._policy
+        if outcome is Outcome.OVERSIZED and policy.parks_oversized:
+            return "oversized"
+        if policy.on_refused == "block" or self.is_down:
+            return None
+        if outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
+            return "refused"
+        if policy.max_attempts is not None and trouble.attempts >= policy.max_attempts:
+            return "attempts"
+        if policy.max_age is not None and now - trouble.since >= policy.max_age:
+            return "age"
+        return None
+
+    def _judge(
+        self, batch: Sequence[Event], results: Sequence[Result], now: float
+    ) -> None:
+        outcomes = [result.outcome for result in results]
+        firsts = [
+            outcome is Outcome.ACKNOWLEDGED
+            for event, outcome in zip(batch, outcomes, strict=True)
+            # That it is too large is the event's own fault.
+            if outcome is not Outcome.OVERSIZED
+            and self._lanes[self._lane_of(event)].trouble is None
+        ]
+        self._health.judge(firsts, has_taken=Outcome.ACKNOWLEDGED in outcomes)
+        if self.is_down:
+            longest = delay(self._health.failures - 1)
+            self._probe_at = now + longest * self._jitter()
+
+    def _hold_lane(self, key: str, event_key: str) -> None:
+        """Later events of a key have to wait: in a lane of their own."""
+        self._parked.add(event_key)
+        if key == event_key or not self._in_order:
+            return
+        lane = self._lanes[key]
+        behind = deque(event for event in lane.events if event.key == event_key)
+        if behind:
+            lane.events = deque(e for e in lane.events if e.key != event_key)
+            self._lanes[event_key] = Lane(behind)
+            self._parking.append(event_key)
+
+
+def delay(failures: int) -> float:
+    """Seconds to wait at most after so many failures and one."""
+    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 16))

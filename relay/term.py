@@ -1,26 +1,45 @@
-"""One term of office: what a relay does from being granted the lease to losing it."""
+"""One term of office: what a relay does from asking for the lease to letting it go.
+
+Pure: it is told what was seen and when, and says what to do next. What it remembers
+ends with it; after a lost connection a new term begins, from the claim.
+
+::
+
+    statement()  the next statement on the connection that holds the lease
+    read()       the next read, which has a connection of its own
+    publish()    the next call to the sink
+
+Each is carried out by whoever asked, and answered with `has_done`.
+"""
 
 from __future__ import annotations
 
-import logging
-import random
-import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
-from ..database.connection import RETRY
-from ..errors import DatabaseError, SinkError
+from .action import (
+    Claim,
+    Delete,
+    Grant,
+    Look,
+    Park,
+    Publish,
+    Read,
+    Recover,
+    Release,
+    Renew,
+    Statement,
+    Transactions,
+    Watch,
+)
 from .event import Event
+from .floor import Floor
 from .lease import TTL, Lease
-from .outbox import Outbox
-from .scheduler import Scheduler
-from .sinks.sink import Outcome, Result, Sink
+from .scheduler import Policy, Scheduler
+from .sinks.sink import Result
 
-__all__ = ["Options", "Summary", "Term"]
-
-log = logging.getLogger(__name__)
+__all__ = ["End", "Options", "Term"]
 
 #: Events held in memory at most, and the bytes they are meant to stay below.
 WINDOW = 5000
@@ -28,16 +47,26 @@ WINDOW_BYTES = 32 * 1024 * 1024
 #: Events of the first read, before their size is known.
 FIRST_READ = 200
 
-#: Seconds between two looks into an empty outbox, doubling from the first to the last.
+#: Seconds between two looks into an empty outbox, doubling from the first to the last;
+#: the last is also how soon a newer relay that waits for the lease is noticed.
 SHORTEST_POLL = 0.001
 LONGEST_POLL = 0.05
-#: Seconds between two looks whether a newer relay waits for the lease.
-HAND_OVER_POLL = 0.2
+#: Seconds between two reads from the head, floor or not: dead letters that were put
+#: back have their old ids.
+HEAD_POLL = 5.0
+#: Seconds until a statement is tried again that somebody's lock has held up.
+HINDERED = 0.5
+#: How often a relay that ends tries to delete.
+TRIES = 3
+
+#: Why a term ends: somebody newer is to have the lease · it is to stop · it has done
+#: what it was to do · the sink cannot be used.
+End: TypeAlias = Literal["superseded", "stopped", "done", "failed"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """When a relay stops, and how it comes to its lease."""
+    """When a relay stops, how it comes to its lease, and what it does with failures."""
 
     #: Stop after one batch of what was read first.
     once: bool = False
@@ -48,139 +77,209 @@ class Options:
     #: Take the lease from whoever has it instead of waiting.
     take_over: bool = False
     ttl: int = TTL
-
-
-@dataclass
-class Summary:
-    """What a relay did."""
-
-    published: int = 0
-    #: Events sent again because their fate was unknown, or the sink was busy.
-    retried: int = 0
-    #: Answers that said the sink will never take an event.
-    refused: int = 0
-    #: Why the sink refused last; never an event's contents.
-    last_reason: str = ""
-    #: Events that were read and not published when the relay stopped.
-    left: int = 0
-    #: Whether everything left waits behind an event that the sink refuses.
-    is_stuck: bool = False
-    #: Whether the lease was held at all.
-    held: bool = False
+    policy: Policy = field(default_factory=Policy)
 
 
 class Term:
-    """Reads, sends and deletes under one lease; remembers nothing beyond it."""
+    """``calls`` is how many calls to the sink may run at the same time."""
 
     def __init__(
         self,
-        outbox: Outbox,
         lease: Lease,
-        sink: Sink,
+        scheduler: Scheduler,
+        floor: Floor,
         options: Options,
-        clock: Callable[[], float],
-        stop: threading.Event,
+        *,
+        calls: int,
     ) -> None:
-        self._outbox = outbox
-        self._lease = lease
-        self._sink = sink
+        self.lease = lease
+        self.scheduler = scheduler
+        self.floor = floor
+        #: Why it ends; None as long as it does not.
+        self.end: End | None = None
+        #: Whether there is nothing to do any more.
+        self.is_over = False
         self._options = options
-        self._clock = clock
-        self._stop = stop
-        limits = sink.limits
-        self._scheduler = Scheduler(
-            entries=limits.entries,
-            bytes=limits.bytes,
-            in_order=sink.in_order,
-            jitter=random.random,
-        )
-        self._calls: dict[Future[Sequence[Result]], tuple[Event, ...]] = {}
-        self._failure: SinkError | None = None
+        self._most_calls = calls
+        #: In flight, by number.
+        self._calls: dict[int, Publish] = {}
+        self._numbers = 0
+        #: The read that is under way.
+        self._reading: Read | None = None
         #: Acknowledged, and in the outbox still.
         self._undeleted: list[Event] = []
         #: Bytes of an average event, once some have been read.
         self._average: float | None = None
         self._poll = SHORTEST_POLL
-        self._read_at = 0.0
+        self._has_recovered = False
         self._has_read = False
+        #: Whether the last read has seen all there was.
         self._saw_end = False
-        self._look_at = 0.0
-        #: What the last look into the outbox saw; an idle relay reads only then.
+        #: Whether there may be events that no read has seen.
         self._has_events = True
+        self._read_at = 0.0
+        self._head_at = 0.0
+        self._watch_at = 0.0
+        self._delete_at = 0.0
+        #: How often in a row somebody's lock was in the way of a delete.
+        self._hindered = 0
+        self._park_at = 0.0
 
-    def serve(self, summary: Summary, ends_at: float | None) -> bool:
-        """Publish until there is a reason to stop; True if somebody newer is why.
+    def finish(self, end: End) -> None:
+        """Send nothing more; what is in flight is waited for and acknowledged."""
+        self.end = self.end or end
+        if not (self.lease.is_held or self.lease.is_lost):
+            # There is nothing to let go.
+            self.is_over = True
 
-        Raises SinkError if the sink cannot be used any more, after what was in flight
-        has been acknowledged.
+    # What to do next
+
+    def statement(self, now: float) -> Statement | None:
+        lease = self.lease
+        if self.is_over:
+            return None
+        if not lease.is_held and self.end is None:
+            return lease.next(now)
+        if self.end is None and self._is_finished():
+            self.finish("done")
+        if self.end is None and now >= self._watch_at:
+            return Watch(lease.epoch, self.floor.value)
+        if self._undeleted and now >= self._delete_at:
+            return Delete(lease.epoch, tuple(self._undeleted))
+        if self.end is not None:
+            # Nobody else is let in while a call may still arrive.
+            is_done = not self._calls and not self._undeleted
+            return Release(lease.epoch) if is_done else self._renewal(now)
+        renewal = self._renewal(now)
+        if renewal:
+            return renewal
+        if not self._has_recovered:
+            return Recover(lease.epoch)
+        if self.scheduler.must_park and now >= self._park_at:
+            return Park(lease.epoch, self.scheduler.next_letters())
+        if self.floor.wakes_at is not None and now >= self.floor.wakes_at:
+            return Transactions()
+        return None
+
+    def read(self, now: float) -> Read | None:
+        scheduler = self.scheduler
+        if not self._has_room:
+            scheduler.trim()
+            self._forget()
+        is_head = now >= self._head_at
+        if not self._may_read or now < self._read_at:
+            return None
+        if self._is_idle and not self._has_events and not is_head:
+            return None
+        known = scheduler.ids | {event.id for event in self._undeleted}
+        self._reading = Read(
+            limit=max(1, self._capacity - len(scheduler)),
+            floor=0 if is_head else self.floor.value,
+            besides=frozenset(known),
+            besides_keys=frozenset(scheduler.held),
+        )
+        return self._reading
+
+    def publish(self, now: float) -> Publish | None:
+        if len(self._calls) >= self._most_calls or not self.may_send(now):
+            return None
+        if now >= self._watch_at:
+            # First see whether somebody newer waits.
+            return None
+        batch = self.scheduler.next_batch(now)
+        if not batch:
+            return None
+        self._numbers += 1
+        call = Publish(self._numbers, batch)
+        self._calls[call.number] = call
+        return call
+
+    def may_send(self, now: float) -> bool:
+        """Whether the lease lets anything leave at this moment."""
+        return self.end is None and self.lease.is_held and now < self.lease.deadline
+
+    def wakes_at(self) -> float:
+        """When to ask again, if no answer comes before."""
+        return min(self._times())
+
+    # What was done
+
+    def has_done(
+        self,
+        action: Statement | Read | Publish,
+        answer: Any,
+        asked_at: float,
+        now: float,
+    ) -> list[Event]:
+        """Take in the answer to an action that was begun at ``asked_at``.
+
+        Returns the events that it has acknowledged.
         """
-        self._summary = summary
-        is_superseded = False
-        with ThreadPoolExecutor(
-            self._sink.limits.calls, thread_name_prefix="publish"
-        ) as self._threads:
-            while not self._failure:
-                if not self._is_ours():
-                    is_superseded = True
-                    break
-                if self._stop.is_set() or (ends_at and self._clock() >= ends_at):
-                    break
-                self._delete()
-                self._read()
-                self._send()
-                if self._is_finished():
-                    break
-                self._await(ends_at)
-            self._finish()
-        summary.left = len(self._scheduler)
-        summary.is_stuck = self._scheduler.is_stuck
-        if self._failure:
-            raise self._failure
-        return is_superseded
+        lease = self.lease
+        match action:
+            case Publish():
+                return self._has_published(action, answer, now)
+            case Read():
+                self._has_seen(action, answer, asked_at, now)
+            case Delete():
+                self._has_deleted(action, answer)
+            case Watch():
+                is_ours, self._has_events = answer
+                self._watch_at = now + (self._poll if self._is_idle else LONGEST_POLL)
+                self._back_off()
+                if self._has_events and self._is_idle:
+                    self._read_at = now
+                if not is_ours:
+                    lease.lost()
+            case Renew():
+                lease.renewed(answer, asked_at)
+            case Park():
+                self.scheduler.settle_letters(action.letters, answer)
+                self._forget()
+            case Transactions():
+                self.floor.has_looked(answer, now)
+            case Recover():
+                self._has_recovered = True
+                self.scheduler.hold(answer)
+            case Look():
+                lease.looked(answer, now)
+            case Claim():
+                lease.claimed(answer)
+            case Grant():
+                lease.granted(answer, asked_at)
+                self._watch_at = now + LONGEST_POLL
+            case Release():
+                lease.released()
+                self.is_over = self.end is not None
+        if lease.is_lost:
+            self.finish("superseded")
+        return []
 
-    def _is_ours(self) -> bool:
-        """Whether the lease is held still and nobody newer waits; renews it in time."""
-        now = self._clock()
-        epoch = self._lease.epoch
-        if now >= self._lease.renew_at:
-            if not self._outbox.renew(epoch, self._lease.ttl):
-                return False
-            self._lease = self._lease.renewed(asked_at=now)
-        if now >= self._look_at or (self._is_idle and now >= self._read_at):
-            self._look_at = now + HAND_OVER_POLL
-            is_ours, self._has_events = self._outbox.look(epoch)
-            return is_ours
-        return True
+    def is_hindered(self, action: Statement, now: float) -> None:
+        """Somebody's lock has held a statement up; nothing was changed."""
+        match action:
+            case Delete():
+                self._delete_at = now + HINDERED
+                self._hindered += 1
+                if self.end is not None and self._hindered >= TRIES:
+                    # They stay, and are sent again: better than never to end.
+                    self._undeleted = []
+            case Park():
+                self.scheduler.defer_letters(action.letters)
+                self._park_at = now + HINDERED
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are."""
+        return len(self._calls)
+
+    def _renewal(self, now: float) -> Renew | None:
+        lease = self.lease
+        return Renew(lease.epoch) if lease.is_held and now >= lease.renew_at else None
 
     @property
     def _is_idle(self) -> bool:
-        return self._saw_end and not len(self._scheduler) and not self._undeleted
-
-    def _read(self) -> None:
-        now = self._clock()
-        scheduler = self._scheduler
-        if not self._has_room:
-            scheduler.trim()
-        if now < self._read_at or not self._may_read:
-            return
-        limit = self._capacity - len(scheduler)
-        events: list[Event] = []
-        if self._has_events or not self._is_idle:
-            events = self._outbox.read(
-                limit,
-                besides=scheduler.ids | {event.id for event in self._undeleted},
-                besides_keys=scheduler.held,
-            )
-        scheduler.admit(events)
-        self._has_read = True
-        self._saw_end = len(events) < limit
-        if events:
-            self._average = max(1.0, sum(event.size for event in events) / len(events))
-            self._poll = SHORTEST_POLL
-        else:
-            self._poll = min(LONGEST_POLL, self._poll * 2)
-        if self._saw_end:
-            self._read_at = self._clock() + self._poll
+        return self._saw_end and not len(self.scheduler) and not self._undeleted
 
     @property
     def _capacity(self) -> int:
@@ -191,117 +290,85 @@ class Term:
 
     @property
     def _has_room(self) -> bool:
-        return len(self._scheduler) <= self._capacity // 2
+        return len(self.scheduler) <= self._capacity // 2
 
     @property
     def _may_read(self) -> bool:
-        return self._has_room and not (self._options.once and self._has_read)
-
-    def _send(self) -> None:
-        while len(self._calls) < self._sink.limits.calls:
-            now = self._clock()
-            if now >= self._lease.deadline:
-                return
-            batch = self._scheduler.next_batch(now)
-            if not batch:
-                return
-            call = self._threads.submit(self._sink.publish, batch, self._may_send)
-            self._calls[call] = batch
-
-    def _may_send(self) -> bool:
-        """Asked by the sink, in a thread, perhaps long after the call was submitted:
-        of the lease as it is then, renewed meanwhile or not."""
-        return self._clock() < self._lease.deadline
-
-    def _await(self, ends_at: float | None) -> None:
-        """Sleep until there is something to do: a call that has ended, a key that has
-        waited, a lease to renew, an outbox to look into."""
-        times = [self._lease.renew_at, self._look_at]
-        if self._may_read:
-            times.append(self._read_at)
-        can_send = len(self._calls) < self._sink.limits.calls
-        if can_send and self._scheduler.wakes_at is not None:
-            times.append(self._scheduler.wakes_at)
-        if ends_at is not None:
-            times.append(ends_at)
-        seconds = max(0.0, min(times) - self._clock())
-        if self._calls:
-            # A stop is looked for often enough this way.
-            done, _ = wait(
-                self._calls, min(seconds, LONGEST_POLL), return_when=FIRST_COMPLETED
-            )
-            self._settle(done)
-        elif seconds:
-            self._stop.wait(seconds)
-
-    def _finish(self) -> None:
-        while self._calls:
-            done, _ = wait(self._calls, return_when=FIRST_COMPLETED)
-            self._settle(done)
-        self._delete()
-
-    def _settle(self, done: set[Future[Sequence[Result]]]) -> None:
-        for call in done:
-            batch = self._calls.pop(call)
-            try:
-                results = call.result()
-            except SinkError as error:
-                self._failure = error
-                results = [Result(Outcome.RETRY, error.message)] * len(batch)
-            self._count(batch, results)
-            self._undeleted += self._scheduler.settle(batch, results, self._clock())
-        self._delete()
-
-    def _delete(self) -> None:
-        """Delete what was acknowledged; while somebody holds a lock on it, later."""
-        events = self._undeleted
-        if not events:
-            return
-        try:
-            deleted = self._outbox.delete(events, self._lease.epoch)
-        except DatabaseError as error:
-            if error.number not in RETRY:
-                raise
-            log.warning(
-                "cannot delete yet",
-                extra={
-                    "action": "delete",
-                    "events": len(events),
-                    "reason": error.message,
-                },
-            )
-            return
-        if deleted < len(events):
-            # Somebody else holds the lease, or has deleted events: find out now.
-            self._lease = self._lease.renewed(asked_at=self._clock() - self._lease.ttl)
-        self._undeleted = []
-
-    def _count(self, batch: Sequence[Event], results: Sequence[Result]) -> None:
-        summary = self._summary
-        failed = Counter(
-            result for result in results if result.outcome is not Outcome.ACKNOWLEDGED
+        return (
+            self.end is None
+            and self.lease.is_held
+            and self._has_recovered
+            and self._reading is None
+            and self._has_room
+            and not (self._options.once and self._has_read)
         )
-        summary.published += len(batch) - failed.total()
-        for result, count in failed.items():
-            summary.last_reason = result.reason
-            if result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
-                summary.refused += count
-            else:
-                summary.retried += count
-            log.warning(
-                "not acknowledged",
-                extra={
-                    "action": result.outcome.value,
-                    "events": count,
-                    "first": batch[results.index(result)].name,
-                    "reason": result.reason,
-                },
-            )
+
+    def _back_off(self) -> None:
+        self._poll = min(LONGEST_POLL, self._poll * 2)
+
+    def _forget(self) -> None:
+        for id_ in self.scheduler.forgotten():
+            self.floor.forget(id_)
+
+    def _has_published(
+        self, call: Publish, results: Sequence[Result], now: float
+    ) -> list[Event]:
+        del self._calls[call.number]
+        acknowledged = self.scheduler.settle(call.events, results, now)
+        self._undeleted += acknowledged
+        return acknowledged
+
+    def _has_seen(
+        self, read: Read, events: Sequence[Event], asked_at: float, now: float
+    ) -> None:
+        self._reading = None
+        self.floor.has_read(read, events, asked_at, now)
+        self.scheduler.admit(events)
+        self._has_read = True
+        self._has_events = False
+        self._saw_end = len(events) < read.limit
+        if read.floor == 0:
+            self._head_at = now + HEAD_POLL
+        if events:
+            self._average = max(1.0, sum(event.size for event in events) / len(events))
+            self._poll = SHORTEST_POLL
+        if self._saw_end:
+            self._read_at = now + self._poll
+            self._watch_at = min(self._watch_at, self._read_at)
+            self._back_off()
+
+    def _has_deleted(self, delete: Delete, count: int) -> None:
+        gone = len(delete.events)
+        del self._undeleted[:gone]
+        self._hindered = 0
+        if count < gone:
+            # Somebody else holds the lease, or has deleted events: find out now.
+            self._watch_at = 0.0
 
     def _is_finished(self) -> bool:
-        if self._calls or self._undeleted:
+        if self._calls or self._undeleted or self._reading or self.scheduler.must_park:
             return False
         if self._options.drain:
-            return self._is_idle or (self._saw_end and self._scheduler.is_stuck)
+            is_stuck = self._saw_end and self.scheduler.is_stuck
+            return is_stuck or (self._is_idle and not self._has_events)
         # Whatever is left of the one batch waits after a failure.
-        return self._options.once
+        return self._options.once and self._has_read and not self.scheduler.has_ready
+
+    def _times(self) -> Iterator[float]:
+        lease = self.lease
+        yield lease.wakes_at
+        if not lease.is_held:
+            return
+        if self._undeleted:
+            yield self._delete_at
+        if self.end is not None:
+            return
+        yield self._watch_at
+        if self._may_read and (self._has_events or not self._is_idle):
+            yield self._read_at
+        if self.scheduler.must_park:
+            yield self._park_at
+        if self.floor.wakes_at is not None:
+            yield self.floor.wakes_at
+        if len(self._calls) < self._most_calls and self.scheduler.wakes_at is not None:
+            yield self.scheduler.wakes_at

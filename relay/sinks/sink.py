@@ -17,11 +17,14 @@ class Outcome(enum.Enum):
 
     #: The sink has it for good; it may be deleted.
     ACKNOWLEDGED = "acknowledged"
-    #: It was not taken now, or nobody knows; the same bytes are sent again.
+    #: It was not taken now; the same bytes are sent again.
     RETRY = "retry"
+    #: The call failed as a whole, and whether the sink has it nobody knows; the same
+    #: bytes are sent again.
+    UNKNOWN = "unknown"
     #: The sink will never take it as it is.
     REFUSED = "refused"
-    #: Larger than the sink takes; nothing else is wrong with it.
+    #: It is larger than the sink takes, and nothing else is wrong with it.
     OVERSIZED = "oversized"
 
 
@@ -35,7 +38,7 @@ class Result:
 
 ACKNOWLEDGED = Result(Outcome.ACKNOWLEDGED)
 #: Of every event that was not sent because ``may_send`` said no.
-LEASE_RAN_OUT = Result(Outcome.RETRY, "the lease ran out")
+LEASE_RAN_OUT = Result(Outcome.UNKNOWN, "the lease ran out")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Sink(Protocol):
         lasts. Once it says no nothing is sent, and what was not is LEASE_RAN_OUT.
 
         Called from several threads at once, up to ``limits.calls``. A call that
-        failed as a whole is a RETRY for each. Raises SinkError where no event can be
+        failed as a whole is UNKNOWN for each. Raises SinkError where no event can be
         taken before somebody mends something: no such queue, no permission.
         """
 

@@ -131,7 +131,7 @@ class SqsSink:
         if entries:
             with self._fence.asking(may_send):
                 results |= self._send(entries, may_send)
-        unknown = Result(Outcome.RETRY, "SQS did not mention the entry")
+        unknown = Result(Outcome.UNKNOWN, "SQS did not mention the entry")
         return [results.get(str(number), unknown) for number in range(len(events))]
 
     def close(self) -> None:
@@ -164,12 +164,12 @@ class SqsSink:
                 return self._send_alone(entries, code, may_send)
             if code in FATAL:
                 raise self._fatal(error) from None
-            return self._all(entries, Outcome.RETRY, code)
+            return self._all(entries, Outcome.UNKNOWN, code)
         except botocore.exceptions.NoCredentialsError as error:
             raise self._unusable(error) from None
         except botocore.exceptions.BotoCoreError as error:
             # Timed out or cut off: SQS may have taken the messages, or not.
-            return self._all(entries, Outcome.RETRY, type(error).__name__)
+            return self._all(entries, Outcome.UNKNOWN, type(error).__name__)
         results = {done["Id"]: ACKNOWLEDGED for done in answer.get("Successful", [])}
         for failed in answer.get("Failed", []):
             outcome = Outcome.REFUSED if failed["SenderFault"] else Outcome.RETRY
@@ -194,7 +194,7 @@ class SqsSink:
             elif time.monotonic() < until:
                 results |= self._send([entry], may_send)
             else:
-                results |= self._all([entry], Outcome.RETRY, code)
+                results |= self._all([entry], Outcome.UNKNOWN, code)
         return results
 
     @staticmethod

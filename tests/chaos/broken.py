@@ -51,9 +51,12 @@ class DeletesUpTo(Outbox):
 class DeletesFirst(Outbox):
     """Deletes what it has read, and publishes it then."""
 
-    def grant(self, epoch: int, name: str, ttl: int) -> bool:
-        self.epoch = epoch
-        return super().grant(epoch, name, ttl)
+    #: Of the connection that holds the lease, for the one that reads.
+    epoch = 0
+
+    def grant(self, epoch: int, *arguments: Any) -> bool:
+        type(self).epoch = epoch
+        return super().grant(epoch, *arguments)
 
     def read(self, limit: int, **besides: Any) -> list[Event]:
         events = super().read(limit, **besides)

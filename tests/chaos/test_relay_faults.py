@@ -24,13 +24,13 @@ from typing import Any
 
 import pymysql
 import pytest
+from tables import outbox_tables
 
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import LocalServer, ThrowawayServer
 from evtrig.relay.event import Event
 from evtrig.relay.sinks.ndjson import FileSink
 from evtrig.relay.sinks.sink import ACKNOWLEDGED
-from evtrig.triggers.render import render_events, render_polling_state
 
 # A relay with a lease of argv[4] seconds, taking over if there is an argv[5].
 RELAY = """
@@ -67,10 +67,8 @@ class Box:
         self.relays: list[subprocess.Popen[str]] = []
         self._connection = self.connect(server.dsn)
         self.query(f"CREATE DATABASE IF NOT EXISTS {schema}")
-        self.query(f"CREATE DATABASE {self.schema}")
-        self.query(str(render_events(self.schema, server.server)))
-        self.query(str(render_polling_state(self.schema, server.server)))
-        self.query(f"INSERT INTO {self.state} (name) VALUES ('default')")
+        for statement in outbox_tables(self.schema, server.server):
+            self.query(statement)
 
     def connect(self, text: str | None = None) -> pymysql.Connection:
         dsn = Dsn.parse(text or self.dsn)

@@ -19,6 +19,7 @@ from fakes.aws import FakeAws
 from fakes.certificates import Authority
 from fakes.faults import Answer, Reset
 from fakes.service import AwsError
+from tables import outbox_tables
 
 from evtrig.database import option_file, rds_iam
 from evtrig.database.connection import Connection
@@ -30,7 +31,6 @@ from evtrig.errors import ConnectionLost, DatabaseError
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.relay import Relay
 from evtrig.relay.sinks.ndjson import FileSink
-from evtrig.triggers.render import render_events, render_polling_state
 
 EVTRIG = Path(sys.executable).with_name("evtrig")
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/relay-a1B2c3"
@@ -229,12 +229,8 @@ class Box:
     def __init__(self, dsn: Dsn, schema: str) -> None:
         self.schema = schema
         self.root = Connection(dsn)
-        self.root.execute(f"CREATE DATABASE {schema}")
-        self.root.execute(str(render_events(schema, self.root.server)))
-        self.root.execute(str(render_polling_state(schema, self.root.server)))
-        self.root.execute(
-            f"INSERT INTO {schema}.event_polling_state (name) VALUES ('default')"
-        )
+        for statement in outbox_tables(schema, self.root.server):
+            self.root.execute(statement)
 
     def insert(self) -> None:
         self.root.execute(

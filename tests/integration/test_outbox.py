@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pymysql
 import pytest
+from tables import outbox_tables
 
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import ConnectionLost, DatabaseError, EvtrigError
 from evtrig.relay.event import Event
 from evtrig.relay.outbox import Outbox
-from evtrig.triggers.render import render_events, render_polling_state
 
 Query = Callable[..., tuple[tuple[object, ...], ...]]
 
@@ -39,10 +39,8 @@ class Box:
         self.quoted = "`" + schema.replace("`", "``") + "`"
         self.events = f"{self.quoted}.events"
         self.state = f"{self.quoted}.event_polling_state"
-        query(f"CREATE DATABASE {self.quoted}")
-        query(str(render_events(schema, server.server)))
-        query(str(render_polling_state(schema, server.server)))
-        query(f"INSERT INTO {self.state} (name) VALUES ('default')")
+        for statement in outbox_tables(schema, server.server):
+            query(statement)
 
     def insert(self, *ids: int, query: Query | None = None, pad: int = 0) -> None:
         """Events with these ids, their uids 1,000 higher, all of one key."""
@@ -95,7 +93,7 @@ class TestLease:
         holder = relay.holder()
         assert (holder.claim, holder.epoch, holder.name) == (epoch, epoch, "here:1")
         assert not holder.is_free
-        assert relay.look(epoch) == (True, False)
+        assert relay.watch(epoch) == (True, False)
 
     def test_the_row_says_until_when_and_on_which_connection(
         self, box: Box, opened
@@ -132,7 +130,7 @@ class TestLease:
         assert leader.renew(epoch, 10)
         claim = other.claim()
         assert not leader.renew(epoch, 10)
-        assert leader.look(epoch) == (False, False)
+        assert leader.watch(epoch) == (False, False)
         assert not other.grant(claim, "other", 10), "what is in flight is waited for"
         box.insert(1)
         assert leader.delete(leader.read(9), epoch) == 1
@@ -217,7 +215,7 @@ class TestSession:
             f"SELECT @@SESSION.{level}, @@autocommit, @@wait_timeout,"
             " @@innodb_lock_wait_timeout, @@character_set_client"
         )
-        assert row == ("READ-COMMITTED", 1, 14, 2, "utf8mb4")
+        assert row == ("READ-COMMITTED", 1, 14, 1, "utf8mb4")
 
     def test_between_two_statements_no_transaction_is_open(
         self, box: Box, opened
@@ -305,10 +303,10 @@ class TestRead:
     def test_a_look_tells_whether_there_are_events(self, box: Box, opened) -> None:
         relay = opened(box)
         epoch = held(relay)
-        assert relay.look(epoch) == (True, False)
+        assert relay.watch(epoch) == (True, False)
         box.insert(1)
-        assert relay.look(epoch) == (True, True)
-        assert relay.look(epoch + 1) == (False, True)
+        assert relay.watch(epoch) == (True, True)
+        assert relay.watch(epoch + 1) == (False, True)
 
     def test_keys_of_two_tables_are_not_the_same(self, box: Box, opened) -> None:
         box.insert(1, 2)
@@ -391,7 +389,7 @@ class TestEnvelope:
             (event,) = opened(box).read(9)
         assert json.loads(event.body)["after"] == json.loads(after)
 
-    def test_an_event_that_the_server_cannot_send_is_a_clear_error(
+    def test_an_event_that_the_server_cannot_send_is_one_with_a_problem(
         self, box: Box, opened
     ) -> None:
         box.insert(41)
@@ -399,10 +397,22 @@ class TestEnvelope:
         box.query(f"UPDATE {box.events} SET `key` = %s", (key,))
         with packets_of(box, 1024 * 1024):
             relay = opened(box)
-            with pytest.raises(EvtrigError, match="event 41") as raised:
-                relay.read(9)
-        assert "max_allowed_packet" in (raised.value.hint or "")
-        assert box.ids() == [41]
+            (event,) = relay.read(9)
+        assert event.is_oversized
+        assert "max_allowed_packet" in event.problem
+        assert event.key.startswith("shop.orders:")
+
+    @pytest.mark.parametrize("column", ["key", "before", "after", "context"])
+    @pytest.mark.parametrize("text", ["", "{", "not JSON", '{"a": 1} {"b": 2}'])
+    def test_what_is_not_json_is_a_problem_of_its_event_only(
+        self, box: Box, opened, column: str, text: str
+    ) -> None:
+        box.insert(1, 2)
+        box.query(f"UPDATE {box.events} SET `{column}` = %s WHERE id = 1", (text,))
+        bad, good = opened(box).read(9)
+        assert (bad.problem, bad.body) == (f"{column} is not JSON", "")
+        assert not bad.is_oversized
+        assert json.loads(good.body)["sequence"] == 2
 
 
 class TestDelete:
@@ -512,7 +522,7 @@ def test_a_schema_may_have_any_name(
         box.insert(1, 2)
         assert len(relay.read(1)) == 1
         assert relay.renew(epoch, 10)
-        assert relay.look(epoch) == (True, True)
+        assert relay.watch(epoch) == (True, True)
         assert relay.delete(relay.read(9), epoch) == 2
         relay.release(epoch)
         assert relay.holder().is_free

@@ -12,9 +12,11 @@ from typing import Any
 import pymysql
 import pytest
 from click.testing import CliRunner
+from click.testing import Result as ClickResult
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
 from fakes.faults import Answer, Delay, FailEntries, LoseAcknowledgement, Reset
+from tables import outbox_tables
 
 from evtrig.cli import main
 from evtrig.database.dsn import Dsn
@@ -24,6 +26,7 @@ from evtrig.relay.event import Event
 from evtrig.relay.lease import TTL
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.relay import Options, Relay, Summary
+from evtrig.relay.scheduler import Policy
 from evtrig.relay.sinks.sink import (
     ACKNOWLEDGED,
     LEASE_RAN_OUT,
@@ -33,7 +36,6 @@ from evtrig.relay.sinks.sink import (
     Sink,
 )
 from evtrig.relay.sinks.sqs import SqsSink
-from evtrig.triggers.render import render_events, render_polling_state
 
 RETRY = Result(Outcome.RETRY, "later")
 REFUSED = Result(Outcome.REFUSED, "poison")
@@ -53,10 +55,8 @@ class Box:
         self.connection = connection
         self.events = f"{schema}.events"
         self.state = f"{schema}.event_polling_state"
-        self.query(f"CREATE DATABASE {schema}")
-        self.query(str(render_events(schema, server.server)))
-        self.query(str(render_polling_state(schema, server.server)))
-        self.query(f"INSERT INTO {self.state} (name) VALUES ('default')")
+        for statement in outbox_tables(schema, server.server):
+            self.query(statement)
 
     def query(self, sql: str, *arguments: object) -> tuple[tuple[object, ...], ...]:
         with self.connection.cursor() as cursor:
@@ -323,8 +323,10 @@ class TestEnd:
     ) -> None:
         """What another call has delivered meanwhile is acknowledged."""
         box.insert(20, keys=20)
+        both = threading.Barrier(2, timeout=10)
 
         def answers(events: Sequence[Event]) -> None:
+            both.wait()
             if events[0].id == 1:
                 raise SinkError("no such queue")
             time.sleep(0.1)
@@ -412,12 +414,14 @@ class TestHandOver:
         """As after SIGSTOP and SIGCONT: it comes back with an answer in its hands."""
         box.insert(3, key="a")
         gate = Gate()
-        frozen = start(Memory(gate))
+        slept = 0.0
+        frozen = start(Memory(gate), clock=lambda: time.monotonic() + slept)
         gate.wait_for_a_call()
         box.expire()
         dead = Memory(lambda events: [RETRY] * len(events))
         other = start(dead)
         until(lambda: holds(box, other), 5)
+        slept = 60.0
         gate.open()
         until(lambda: frozen.sink.arrived)
         summary = frozen.stop()
@@ -626,18 +630,128 @@ class TestPoison:
     def test_the_command_says_what_is_left_and_ends_with_1(
         self, box: Box, aws: FakeAws
     ) -> None:
-        queue = aws.sqs.create_queue("orders.fifo", MaximumMessageSize=1024)
+        queue = aws.sqs.create_queue("orders.fifo")
+        poison = FailEntries(
+            "InvalidMessageContents",
+            sender_fault=True,
+            where=lambda entry: "poison" in entry["MessageBody"],
+        )
+        aws.faults.add(poison)
         box.insert(30, keys=30)
-        box.insert(2, key="large", pad=2000)
-        arguments = ["relay", "--dsn", box.dsn, "--outbox", box.schema, "--drain"]
-        result = CliRunner().invoke(main, [*arguments, "--sink", f"sqs:{queue.url}"])
+        box.insert(2, key="poison", pad=2000)
+        result = drain(box, queue)
         assert result.exit_code == 1
         assert "2 events or more are left" in result.stderr
-        assert "the queue takes 1024" in result.stderr
+        assert "InvalidMessageContents" in result.stderr
         assert "xxx" not in result.stderr
         assert "Traceback" not in result.stderr
         assert len(queue.delivered) == 30
         assert len(box) == 2
+
+    @pytest.mark.parametrize("policy", ["park-key", "park-event"])
+    def test_the_command_parks_what_the_sink_refuses(
+        self, box: Box, aws: FakeAws, policy: str
+    ) -> None:
+        queue = aws.sqs.create_queue("orders.fifo")
+        poison = FailEntries(
+            "InvalidMessageContents",
+            sender_fault=True,
+            where=lambda entry: '"n": 3,' in entry["MessageBody"],
+        )
+        aws.faults.add(poison)
+        box.insert(8, key="a")
+        box.insert(3, key="b")
+        result = drain(box, queue, "--on-refused", policy)
+        assert result.exit_code == 0, result.stderr
+        assert len(box) == 0
+        parked = [4, 5, 6, 7, 8] if policy == "park-key" else [4]
+        assert f"{len(parked)} events are dead letters now" in result.stderr
+        arrived = [json.loads(a.body)["sequence"] for a in queue.delivered]
+        assert sorted(arrived) == sorted({*range(1, 12)} - {*parked})
+        rows = box.query(
+            "SELECT id, reason, holds_key, attempts, first_error, last_error,"
+            f" failed_at IS NULL, `after` FROM {box.schema}.dead_letters ORDER BY id"
+        )
+        assert [row[0] for row in rows] == parked
+        code = "InvalidMessageContents"
+        holds_key = int(policy == "park-key")
+        assert rows[0][1:7] == ("refused", holds_key, 1, code, code, 0)
+        assert rows[0][7] == '{"n": 3, "pad": ""}'
+        for row in rows[1:]:
+            assert row[1:7] == ("behind", 1, 0, None, None, 1)
+        # Those of its key that come later wait too, and no others.
+        box.insert(2, key="a")
+        box.insert(2, key="b")
+        aws.faults.clear()
+        assert drain(box, queue, "--on-refused", policy).exit_code == 0
+        assert len(queue.delivered) == len(arrived) + (2 if parked[1:] else 4)
+
+    def test_what_is_too_large_is_parked_and_the_later_ones_wait_behind_it(
+        self, box: Box, aws: FakeAws
+    ) -> None:
+        queue = aws.sqs.create_queue("orders.fifo", MaximumMessageSize=1024)
+        box.insert(30, keys=30)
+        box.insert(1, key="large", pad=2000)
+        box.insert(2, key="large")
+        result = drain(box, queue)
+        assert result.exit_code == 0
+        assert "3 events are dead letters now" in result.stderr
+        assert "the queue takes 1024" in result.stderr
+        assert "xxx" not in result.stderr
+        assert len(queue.delivered) == 30
+        rows = box.query(
+            f"SELECT id, reason, last_error FROM {box.schema}.dead_letters ORDER BY id"
+        )
+        assert [row[:2] for row in rows] == [
+            (31, "oversized"),
+            (32, "behind"),
+            (33, "behind"),
+        ]
+
+    def test_a_sink_that_refuses_everything_is_down_and_nothing_is_parked(
+        self, box: Box, start: Start
+    ) -> None:
+        box.insert(200, keys=100)
+        is_down = True
+
+        def answers(events: Sequence[Event]) -> Sequence[Result] | None:
+            return [REFUSED] * len(events) if is_down else None
+
+        sink = Memory(answers)
+        policy = Policy("park-key", max_attempts=1)
+        running = start(sink, Options(policy=policy))
+        until(lambda: running.relay._summary.refused >= 30)
+        assert box.query(f"SELECT COUNT(*) FROM {box.schema}.dead_letters") == ((0,),)
+        is_down = False
+        until(lambda: len(box) == 0)
+        assert running.stop().parked == 0
+        assert len(sink.arrived) == 200
+        assert_in_order(sink.arrived)
+
+    @pytest.mark.parametrize("column", ["key", "before", "after", "context"])
+    def test_a_row_that_is_no_event_blocks_its_key_until_it_is_mended(
+        self, box: Box, start: Start, column: str
+    ) -> None:
+        box.insert(40, keys=4)
+        box.query(f"UPDATE {box.events} SET `{column}` = 'nonsense' WHERE id = 2")
+        sink = Memory()
+        running = start(sink)
+        left = 1 if column == "key" else 10
+        until(lambda: len(box) == left)
+        assert running.is_running
+        assert running.relay._summary.last_reason == f"{column} is not JSON"
+        mended = '{"id": 1}' if column == "key" else "{}"
+        box.query(f"UPDATE {box.events} SET `{column}` = %s WHERE id = 2", mended)
+        until(lambda: len(box) == 0)
+        running.stop()
+        if column != "key":
+            assert_in_order(sink.arrived)
+
+
+def drain(box: Box, queue: fake_sqs.Queue, *options: str) -> ClickResult:
+    arguments = ["relay", "--dsn", box.dsn, "--outbox", box.schema, "--drain"]
+    arguments += ["--sink", f"sqs:{queue.url}", *options]
+    return CliRunner().invoke(main, arguments)
 
 
 class TestSqs:
