@@ -382,14 +382,20 @@ def _keep(data: Path, template: Path) -> None:
     """Put a copy of a prepared data folder in the cache, in one step."""
     template.parent.mkdir(parents=True, exist_ok=True)
     product = template.name.partition("-")[0]
-    for old in template.parent.glob(f"{product}-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    copy = Path(tempfile.mkdtemp(prefix=f"{product}-new-", dir=template.parent))
-    try:
-        shutil.copytree(data, copy, dirs_exist_ok=True)
-        copy.rename(template)
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
+    with (template.parent / "lock").open("wb") as lock:
+        # One at a time: each removes what it takes for left over, and would keep
+        # the half that another has let stand.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if template.exists():
+            return
+        for old in template.parent.glob(f"{product}-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        copy = Path(tempfile.mkdtemp(prefix=f"{product}-new-", dir=template.parent))
+        try:
+            shutil.copytree(data, copy, dirs_exist_ok=True)
+            copy.rename(template)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def _remove_abandoned() -> None:

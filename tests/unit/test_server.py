@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from evtrig.database.server import Server
 from evtrig.demo import server as module
-from evtrig.demo.mysqld import Program
+from evtrig.demo.mysqld import Program, _keep
 from evtrig.demo.server import candidates, start_any, survey
 from evtrig.errors import ServerNotFound, UsageError
 
@@ -233,3 +235,29 @@ def test_a_server_is_stopped_once() -> None:
     with server:
         server.stop()
     assert stops == [1]
+
+
+def test_of_several_that_prepare_a_data_folder_at_once_a_whole_one_is_kept(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    for number in range(400):
+        path = data / str(number % 20) / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for round_ in range(5):
+        template = tmp_path / f"cache {round_}" / "mysql-9.7.4-0badcafe"
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: keep(data, template), range(4)))  # noqa: B023
+        kept = [path for path in template.rglob("*") if path.is_file()]
+        assert len(kept) == 400
+        assert sorted(path.name for path in template.parent.iterdir()) == [
+            "lock",
+            template.name,
+        ]
+
+
+def keep(data: Path, template: Path) -> None:
+    """As a start does it, which goes on without a cache."""
+    with contextlib.suppress(OSError):
+        _keep(data, template)
