@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 # Further arguments: make test ARGS="-k lease -x", make bench ARGS="--server mysql"
 ARGS ?=
+# Of the tests. Each starts servers of its own; those that are named it would share.
+PROCESSES := $(if $(strip $(value EVTRIG_TEST_DSN)),0,2)
 
 # The set-up steps must not run at the same time: both may call apt-get or pip.
 .NOTPARALLEL:
@@ -14,7 +16,7 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 	@$(VENV)/bin/evtrig demo
 
 test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
-	@$(VENV)/bin/pytest --durations=10 $(ARGS)
+	@$(VENV)/bin/pytest -n $(PROCESSES) --maxschedchunk 1 --durations=10 $(ARGS)
 
 bench: servers venv ## figures, the cost of capture and of many tables (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)

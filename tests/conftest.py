@@ -33,7 +33,15 @@ INSTALL = "as root on Debian or Ubuntu, make servers installs it"
 running: dict[str, ThrowawayServer | EvtrigError] = {}
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # They would set, lock and look for things under each other's feet.
+    if (config.getoption("numprocesses", None) or 0) > 1 and any(
+        candidate.family is None for candidate in survey().candidates
+    ):
+        raise pytest.UsageError(
+            "EVTRIG_TEST_DSN names servers, which several processes would share:"
+            " run pytest with -n 0"
+        )
     # A shell starts background jobs with SIGINT ignored, and programs inherit that: the
     # tests that press Ctrl-C would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

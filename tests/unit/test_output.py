@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,12 +207,11 @@ def somebody_else() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where everybody gets to, if only to read."""
-    path = tmp_path_factory.mktemp("open")
-    for parent in (path, *path.parents[:2]):
-        os.chmod(parent, parent.stat().st_mode | 0o055)
-    return path / "db"
+def open_folder() -> Iterator[Path]:
+    """Where everybody gets to, if only to read; pytest's own folders are private."""
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        yield Path(path) / "db"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
