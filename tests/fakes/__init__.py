@@ -12,6 +12,7 @@ In a process of its own: ``python tests/fakes/aws.py --help``.
 ``fakes.faults``          what can be made to go wrong, and when
 ``fakes.service``         what every service shares: errors, clock, arrival log
 ``fakes.sqs``             queues
+``fakes.s3``              PutObject and GetObject
 ``fakes.secretsmanager``  GetSecretValue
 ``fakes.certificates``    a certificate authority, certificates good and bad
 ``fakes.mysql``           an eavesdropper and an impostor in place of a server

@@ -41,16 +41,14 @@ if __name__ == "__main__" and not __package__:
     __package__ = "fakes"
 
 from .faults import Answer, Delay, Faults, Hang, LoseAcknowledgement, Reset
+from .s3 import S3
 from .secretsmanager import SecretsManager
 from .service import Arrival, AwsError, Call, Clock, Log, Request, Response, Service
 from .sqs import Sqs
 
 __all__ = ["FakeAws", "main"]
 
-#: Seconds a signature is good for, either way.
-SIGNATURE_WINDOW = 300
-
-#: Bytes of a request; every service refuses well below this.
+#: Bytes of a request; every service but S3 refuses well below this.
 REQUEST_LIMIT = 32 * 1024 * 1024
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -84,7 +82,8 @@ class FakeAws:
         self.endpoint_url = ""
         self.sqs = Sqs(self)
         self.secrets = SecretsManager(self)
-        self._services: tuple[Service, ...] = (self.sqs, self.secrets)
+        self.s3 = S3(self)
+        self._services: tuple[Service, ...] = (self.sqs, self.secrets, self.s3)
         self._port = port
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
@@ -273,10 +272,8 @@ class FakeAws:
     def _check_signature(self, request: Request, service: Service) -> None:
         """Refuse what has no signature, or one that is out of date.
 
-        Five minutes is what AWS gives (docs.aws.amazon.com, IAM User Guide,
-        "Signature Version 4 request elements"); SQS has been seen to give
-        fifteen (github.com/aws/aws-sdk-js/issues/401). The signature itself is not
-        computed: no relay can get it wrong, botocore makes it.
+        The signature itself is not computed: no relay can get it wrong, botocore
+        makes it.
         """
         authorization = request.headers.get("authorization")
         if authorization is None:
@@ -308,16 +305,18 @@ class FakeAws:
             raise _bad_signature(
                 f"Credential should be scoped to {date[:8]} and {service.name}."
             )
-        now = self.signing_clock.now()
-        if signed < now - SIGNATURE_WINDOW:
+        now, window = self.signing_clock.now(), service.signature_window
+        if signed < now - window:
             raise _bad_signature(
                 f"Signature expired: {date} is now earlier than "
-                f"{_date(now - SIGNATURE_WINDOW)} ({_date(now)} - 5 min.)"
+                f"{_date(now - window)} ({_date(now)} - {window // 60} min.)",
+                *service.out_of_date,
             )
-        if signed > now + SIGNATURE_WINDOW:
+        if signed > now + window:
             raise _bad_signature(
                 f"Signature not yet current: {date} is still later than "
-                f"{_date(now + SIGNATURE_WINDOW)} ({_date(now)} + 5 min.)"
+                f"{_date(now + window)} ({_date(now)} + {window // 60} min.)",
+                *service.out_of_date,
             )
 
 
@@ -327,6 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--queue", action="append", default=[], metavar="NAME[,ATTRIBUTE=VALUE…]"
     )
+    parser.add_argument("--bucket", action="append", default=[], metavar="NAME")
     parser.add_argument("--log", metavar="FILE", help="append arrivals and calls to it")
     parser.add_argument(
         "--forget",
@@ -341,6 +341,8 @@ def main(arguments: list[str] | None = None) -> int:
         for queue in options.queue:
             name, *attributes = queue.split(",")
             aws.sqs.create_queue(name, **dict(a.split("=", 1) for a in attributes))
+        for bucket in options.bucket:
+            aws.s3.create_bucket(bucket)
         print(aws.endpoint_url, flush=True)
         threading.Event().wait()
     return 0
@@ -394,10 +396,12 @@ def _encode(response: Response) -> bytes:
     return "\r\n".join(head).encode("latin-1") + response.body
 
 
-def _bad_signature(message: str) -> AwsError:
-    return AwsError(
-        "InvalidSignatureException", message, code="SignatureDoesNotMatch", status=403
-    )
+def _bad_signature(
+    message: str,
+    shape: str = "InvalidSignatureException",
+    code: str = "SignatureDoesNotMatch",
+) -> AwsError:
+    return AwsError(shape, message, code=code, status=403)
 
 
 @functools.lru_cache(maxsize=16)

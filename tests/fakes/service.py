@@ -207,6 +207,13 @@ class Service:
 
     #: Name in the credential scope of a signature.
     name: str
+    #: Seconds a signature is good for, either way, and what one out of date gives:
+    #: shape and code.
+    #: Five minutes is what AWS gives (docs.aws.amazon.com, IAM User Guide,
+    #: "Signature Version 4 request elements"); SQS has been seen to give
+    #: fifteen (github.com/aws/aws-sdk-js/issues/401).
+    signature_window = 300
+    out_of_date = ("InvalidSignatureException", "SignatureDoesNotMatch")
 
     def __init__(self, aws: Surroundings) -> None:
         self.aws = aws
