@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from ...errors import UsageError, nearest
 from .sink import Sink
 
-__all__ = ["SCHEMES", "open_sink"]
+__all__ = ["SCHEMES", "open_sink", "with_claim_check"]
 
 
 def _stdout(rest: str) -> Sink:
@@ -66,3 +66,16 @@ def open_sink(uri: str) -> Sink:
     # What follows the colon is not repeated: it may hold credentials.
     what = f"unknown scheme {scheme!r} in the sink URI" if colon else "no sink URI"
     raise UsageError(what, hint=f"{hint}Sinks are {', '.join(known)}.")
+
+
+def with_claim_check(sink: Sink, uri: str) -> Sink:
+    """The sink, for events of any size: those too large for it go to S3, and a
+    pointer to the sink.
+
+    ``uri`` is ``s3://BUCKET/PREFIX``. Closing the new sink closes the one given; if
+    there is none because of an error, that is still open. Raises UsageError for a URI
+    that cannot be right, SinkError where AWS cannot be called.
+    """
+    from .claim_check import ClaimCheck
+
+    return ClaimCheck(sink, uri)

@@ -29,6 +29,7 @@ from botocore.config import Config
 from ...database.aws import error_code
 from ...errors import SinkError, UsageError
 from ..event import Event
+from .config import READ_TIMEOUT, client_config
 from .fence import Fence, LeaseRanOut
 from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 
@@ -45,10 +46,6 @@ BYTES = 1024 * 1024
 CALLS = 16
 #: Of a message group id and a deduplication id.
 LONGEST_ID = 128
-
-#: Seconds; both well under the lease.
-CONNECT_TIMEOUT = 2
-READ_TIMEOUT = 4
 
 #: SQS takes what XML 1.0 can hold. The rest is written as JSON escapes, which every
 #: JSON reader turns back. Control characters are escaped in JSON already.
@@ -242,14 +239,7 @@ def client(url: str) -> SQSClient:
     The endpoint is the queue's own, so that VPC endpoints and local stand-ins work
     without a setting, unless one is configured (AWS_ENDPOINT_URL, a profile).
     """
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        # The relay repeats by itself: a hidden repetition could outlast the lease.
-        retries={"total_max_attempts": 1},
-        max_pool_connections=CALLS + 2,
-        tcp_keepalive=True,
-    )
+    config = client_config(CALLS)
     parts = urlsplit(url)
     found = REGION.search(parts.netloc)
     # boto3 itself reads AWS_DEFAULT_REGION and the profile only.

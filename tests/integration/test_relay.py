@@ -13,6 +13,7 @@ import pymysql
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as ClickResult
+from fakes import s3
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
 from fakes.faults import Answer, Delay, FailEntries, LoseAcknowledgement, Reset
@@ -27,6 +28,7 @@ from evtrig.relay.lease import TTL
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.relay import Options, Relay, Summary
 from evtrig.relay.scheduler import Policy
+from evtrig.relay.sinks.claim_check import ClaimCheck
 from evtrig.relay.sinks.sink import (
     ACKNOWLEDGED,
     LEASE_RAN_OUT,
@@ -814,6 +816,41 @@ class TestSqs:
                 latest[key] = envelope["sequence"]
                 kept += 1
         assert kept == 1000, "the consumer's rule must lose nothing"
+
+    def test_events_too_large_for_the_queue_keep_their_place_among_the_others(
+        self,
+        box: Box,
+        start: Start,
+        aws: FakeAws,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """By way of S3, and while that and the queue fail all the time."""
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.endpoint_url)
+        bucket = aws.s3.create_bucket("large")
+        queue = aws.sqs.create_queue("orders.fifo", MaximumMessageSize=2048)
+        for pad in (0, 4000, 10, 3000):
+            box.insert(100, pad=pad)
+        aws.faults.add(Answer(s3.slow_down()), rate=0.1, action="PutObject")
+        aws.faults.add(LoseAcknowledgement(), rate=0.1)
+        aws.faults.add(FailEntries(rate=0.05))
+        sink = ClaimCheck(SqsSink(queue.url), "s3://large/events")
+        summary = start(sink, DRAIN).end(60)
+        sink.close()
+        assert summary.published == 400
+        assert summary.refused == 0
+        assert len(box) == 0
+        assert len(queue.delivered) == 400
+        assert_queue_in_order(queue)
+        pointers = 0
+        for arrival in queue.delivered:
+            envelope = json.loads(arrival.body)
+            claim = envelope.pop("claim_check", None)
+            if claim:
+                pointers += 1
+                whole = json.loads(bucket.objects[claim["key"]].body)
+                assert len(whole["after"]["pad"]) >= 3000
+                assert {**whole, "before": None, "after": None} == envelope
+        assert pointers == len(bucket.objects) == 200
 
 
 def assert_queue_in_order(queue: fake_sqs.Queue) -> None:

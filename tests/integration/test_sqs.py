@@ -23,7 +23,7 @@ from fakes.sqs import Queue
 
 from evtrig.errors import EvtrigError, SinkError, UsageError
 from evtrig.relay.event import Event
-from evtrig.relay.sinks import sqs
+from evtrig.relay.sinks import config, sqs
 from evtrig.relay.sinks.sink import LEASE_RAN_OUT, Outcome, Result
 from evtrig.relay.sinks.sqs import SqsSink
 
@@ -240,13 +240,13 @@ class TestCalls:
         monkeypatch: pytest.MonkeyPatch,
         accepted: bool,
     ) -> None:
-        monkeypatch.setattr(sqs, "READ_TIMEOUT", 0.2)
+        monkeypatch.setattr(config, "READ_TIMEOUT", 0.2)
         sink = opened(queue)
         aws.faults.add(Hang(accepted=accepted), calls=1)
         assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
 
     def test_the_time_outs_stay_under_the_lease(self) -> None:
-        assert sqs.CONNECT_TIMEOUT + sqs.READ_TIMEOUT < 9
+        assert config.CONNECT_TIMEOUT + config.READ_TIMEOUT < 9
 
     def test_a_lost_acknowledgement_is_delivered_once_by_fifo(
         self, aws: FakeAws, opened

@@ -20,6 +20,7 @@ DOCUMENTS = (
     "README.md",
     "docs/benchmarks.md",
     "docs/check.md",
+    "docs/claim-check.md",
     "docs/connection.md",
     "docs/emit.md",
     "docs/install.md",
@@ -33,6 +34,7 @@ DOCUMENTS = (
 PROSE = (
     "docs/benchmarks.md",
     "docs/check.md",
+    "docs/claim-check.md",
     "docs/connection.md",
     "docs/install.md",
     "docs/limits.md",

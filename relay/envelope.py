@@ -1,0 +1,84 @@
+"""An envelope taken apart without parsing what is in it.
+
+The values of a row may be many megabytes, and numbers that Python would round: what
+is kept of an envelope is kept to the letter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+
+__all__ = ["abridged", "members"]
+
+OBJECT = re.compile(r"\s*\{")
+#: What a member begins or ends with; further inside only what opens and closes.
+TOKEN = re.compile(r'["\[\]{},:]')
+INNER_TOKEN = re.compile(r'["\[\]{}]')
+
+
+def members(body: str) -> dict[str, tuple[int, int]]:
+    """Where in a JSON object the value of each member begins and ends.
+
+    Values are not looked into further than finding their end takes. Raises ValueError
+    for what is no object.
+    """
+    if not OBJECT.match(body):
+        raise ValueError("not a JSON object")
+    found: dict[str, tuple[int, int]] = {}
+    name: str | None = None
+    start = depth = position = 0
+    while True:
+        match = (INNER_TOKEN if depth > 1 else TOKEN).search(body, position)
+        if match is None:
+            raise ValueError("a JSON object without an end")
+        position = match.end()
+        mark = match[0]
+        if mark == '"':
+            begin, position = match.start(), _end_of_text(body, position)
+            if depth == 1 and name is None:
+                name = json.loads(body[begin:position], strict=False)
+        elif mark in "{[":
+            depth += 1
+        elif mark in "}]":
+            depth -= 1
+        elif mark == ":":
+            start = position
+        if name is not None and (depth == 0 or (depth == 1 and mark == ",")):
+            found[name] = (start, match.start())
+            name = None
+        if depth == 0:
+            if body[position:].strip():
+                raise ValueError("more than one JSON object")
+            return found
+
+
+def abridged(body: str, without: Collection[str], **more: object) -> str:
+    """The envelope with null for some of its members, and with further ones at its
+    end. Everything else stays as it is written. Raises ValueError as `members`."""
+    kept = []
+    last = 0
+    for name, (start, end) in members(body).items():
+        if name in without:
+            kept += [body[last:start], " null"]
+            last = end
+    kept.append(body[last : body.rindex("}")].rstrip())
+    for name, value in more.items():
+        text = json.dumps(value, ensure_ascii=False)
+        kept.append(f", {json.dumps(name)}: {text}")
+    return "".join(kept) + "}"
+
+
+def _end_of_text(body: str, start: int) -> int:
+    """Behind the quote that ends a text; ``start`` is behind the one that opens it."""
+    while True:
+        quote = body.find('"', start)
+        if quote < 0:
+            raise ValueError("a JSON text without an end")
+        backslash = quote
+        while backslash > start and body[backslash - 1] == "\\":
+            backslash -= 1
+        if (quote - backslash) % 2 == 0:
+            return quote + 1
+        start = quote + 1

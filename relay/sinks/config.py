@@ -1,0 +1,23 @@
+"""How every sink at AWS calls: soon given up, and repeated by the relay only."""
+
+from __future__ import annotations
+
+from botocore.config import Config
+
+__all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "client_config"]
+
+#: Seconds; both well under the lease.
+CONNECT_TIMEOUT = 2
+READ_TIMEOUT = 4
+
+
+def client_config(calls: int) -> Config:
+    """For a client of which so many calls run at the same time."""
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        # The relay repeats by itself: a hidden repetition could outlast the lease.
+        retries={"total_max_attempts": 1},
+        max_pool_connections=calls + 2,
+        tcp_keepalive=True,
+    )
