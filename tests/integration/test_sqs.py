@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -260,6 +262,22 @@ class TestCalls:
         assert queue.arrived == 20
 
 
+#: Stops itself between signing and sending. The lease is over once a file is there.
+STOPPED = """\
+import os, signal, sys
+from evtrig.relay.event import Event
+from evtrig.relay.sinks.sqs import SqsSink
+
+sink = SqsSink(sys.argv[1])
+sink._client.meta.events.register_first(
+    "before-send", lambda **_: os.kill(os.getpid(), signal.SIGSTOP)
+)
+event = Event(1, 1, "k", "{}")
+(result,) = sink.publish([event], lambda: not os.path.exists(sys.argv[2]))
+print(result.reason or result.outcome.value)
+"""
+
+
 class TestFence:
     """Whoever is frozen between signing and sending sends nothing afterwards."""
 
@@ -285,6 +303,26 @@ class TestFence:
         assert b"AWS4-HMAC-SHA256" in signed[0]
         assert len(aws.calls) == calls
         assert queue.arrived == 0
+
+    @pytest.mark.parametrize("is_over", [True, False])
+    def test_a_process_that_was_stopped_there_sends_only_if_it_still_may(
+        self, queue: Queue, aws: FakeAws, tmp_path: Path, is_over: bool
+    ) -> None:
+        over = tmp_path / "over"
+        arguments = [sys.executable, "-c", STOPPED, queue.url, str(over)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            if is_over:
+                over.touch()
+            process.send_signal(signal.SIGCONT)
+            said, _ = process.communicate(timeout=20)
+        if is_over:
+            assert said == f"{LEASE_RAN_OUT.reason}\n"
+            assert [call.action for call in aws.calls] == ["GetQueueAttributes"]
+        else:
+            assert said == "acknowledged\n"
+            assert queue.arrived == 1
 
     @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
     def test_it_is_not_tried_again_whatever_the_environment_says(
