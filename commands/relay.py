@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,27 @@ if TYPE_CHECKING:
     from ..database.dsn import Dsn
 
 __all__ = ["relay"]
+
+#: What --on-oversize is if it names no place.
+PARK = "park"
+
+
+class Oversize(click.ParamType[str]):
+    """``park``, or a place in S3; whether that can be one is for the sink to say."""
+
+    name = "place"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        context: click.Context | None,
+    ) -> str:
+        if value != PARK and not str(value).startswith("s3://"):
+            self.fail(
+                f"{value!r} is neither park nor s3://BUCKET/PREFIX.", param, context
+            )
+        return str(value)
 
 
 @click.command()
@@ -76,6 +97,16 @@ __all__ = ["relay"]
     " and the later ones go on without it. Other keys flow in any case.",
 )
 @option(
+    "--on-oversize",
+    type=Oversize(),
+    default="park",
+    show_default=True,
+    metavar="park|s3://BUCKET/PREFIX",
+    help="What becomes of an event that is larger than the sink takes: it is parked,"
+    " and the later ones of its key wait behind it; or it is put into S3 and the sink"
+    " gets a pointer to it.",
+)
+@option(
     "--max-attempts",
     type=click.IntRange(min=1),
     metavar="N",
@@ -99,6 +130,7 @@ def relay(
     take_over: bool,
     ttl: int,
     on_refused: OnRefused,
+    on_oversize: str,
     max_attempts: int | None,
     max_age: float | None,
 ) -> None:
@@ -109,7 +141,7 @@ def relay(
     """
     from ..relay.outbox import Outbox
     from ..relay.relay import Relay
-    from ..relay.sinks import open_sink
+    from ..relay.sinks import open_sink, with_claim_check
     from ..relay.term import Options
 
     if once and drain:
@@ -130,9 +162,18 @@ def relay(
         max_seconds=max_seconds,
         take_over=take_over,
         ttl=ttl,
-        policy=Policy(on_refused, max_attempts, max_age),
+        policy=Policy(
+            on_refused, max_attempts, max_age, parks_oversized=on_oversize == PARK
+        ),
     )
-    with contextlib.closing(open_sink(uri)) as sink, stopped_by_signals() as stop:
+    with contextlib.ExitStack() as stack:
+        sink = open_sink(uri)
+        stack.callback(sink.close)
+        if on_oversize != PARK:
+            sink = with_claim_check(sink, on_oversize)
+            stack.pop_all()
+            stack.callback(sink.close)
+        stop = stack.enter_context(stopped_by_signals())
         relay = Relay(
             connect=lambda: Outbox.connect(dsn, outbox, ttl=ttl),
             sink=sink,

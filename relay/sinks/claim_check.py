@@ -118,7 +118,7 @@ class ClaimCheck:
             self._failure = error
             for number in large:
                 if results[number].outcome is Outcome.OVERSIZED:
-                    results[number] = Result(Outcome.RETRY, error.message)
+                    results[number] = Result(Outcome.UNKNOWN, error.message)
         return results
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class ClaimCheck:
                 stored[number] = found
                 continue
             results[number] = found
-            if found.outcome is Outcome.RETRY:
+            if found.outcome is Outcome.UNKNOWN:
                 # S3 does not answer, or the lease is over: the others need not try.
                 for waiting in large[place:]:
                     results[waiting] = found
@@ -200,13 +200,13 @@ class ClaimCheck:
             code = error_code(error)
             if code in FATAL:
                 raise self._fatal(code) from None
-            outcome = Outcome.OVERSIZED if code in TOO_LARGE else Outcome.RETRY
+            outcome = Outcome.OVERSIZED if code in TOO_LARGE else Outcome.UNKNOWN
             return Result(outcome, f"S3: {code}")
         except botocore.exceptions.NoCredentialsError as error:
             raise _unusable(self._bucket, error) from None
         except botocore.exceptions.BotoCoreError as error:
             # Timed out or cut off: it may be there or not, and is written again.
-            return Result(Outcome.RETRY, f"S3: {type(error).__name__}")
+            return Result(Outcome.UNKNOWN, f"S3: {type(error).__name__}")
         return Reference(self._bucket, key, len(data), digest.hexdigest())
 
     def _fatal(self, code: str) -> SinkError:

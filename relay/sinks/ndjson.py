@@ -123,7 +123,7 @@ class FileSink:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Result(Outcome.RETRY, f"another process writes to {self._path}")
+            return Result(Outcome.UNKNOWN, f"another process writes to {self._path}")
         try:
             end = os.fstat(self._descriptor).st_size - self._torn_bytes()
             os.ftruncate(self._descriptor, end)
@@ -135,7 +135,7 @@ class FileSink:
             except OSError as error:
                 os.ftruncate(self._descriptor, end)
                 reason = f"cannot append to {self._path}: {error.strerror}"
-                return Result(Outcome.RETRY, reason)
+                return Result(Outcome.UNKNOWN, reason)
             return ACKNOWLEDGED
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)

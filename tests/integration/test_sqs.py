@@ -92,10 +92,11 @@ EVENTS = tuple(event(n) for n in range(1, 11))
 
 
 def outcomes(results: object) -> str:
-    """A, R, X or L an event: acknowledged, retry, refused, too large."""
+    """A, R, U, X or L an event: acknowledged, retry, unknown, refused, too large."""
     letters = {
         Outcome.ACKNOWLEDGED: "A",
         Outcome.RETRY: "R",
+        Outcome.UNKNOWN: "U",
         Outcome.REFUSED: "X",
         Outcome.OVERSIZED: "L",
     }
@@ -208,7 +209,7 @@ class TestCalls:
         sink = opened(queue)
         aws.faults.add(Answer(error), calls=1)
         results = sink.publish(EVENTS, always)
-        assert set(results) == {Result(Outcome.RETRY, error.code)}
+        assert set(results) == {Result(Outcome.UNKNOWN, error.code)}
         assert queue.arrived == 0
         assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
 
@@ -225,12 +226,12 @@ class TestCalls:
     ) -> None:
         sink = opened(queue)
         aws.faults.add(Reset(), calls=1)
-        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "U" * 10
 
     def test_a_service_that_is_away_is_a_retry(self, queue: Queue, aws, opened) -> None:
         sink = opened(queue)
         with aws.unreachable():
-            assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+            assert outcomes(sink.publish(EVENTS, always)) == "U" * 10
         assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
 
     @pytest.mark.parametrize("accepted", [False, True])
@@ -245,7 +246,7 @@ class TestCalls:
         monkeypatch.setattr(config, "READ_TIMEOUT", 0.2)
         sink = opened(queue)
         aws.faults.add(Hang(accepted=accepted), calls=1)
-        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "U" * 10
 
     def test_the_time_outs_stay_under_the_lease(self) -> None:
         assert config.CONNECT_TIMEOUT + config.READ_TIMEOUT < 9
@@ -256,7 +257,7 @@ class TestCalls:
         queue = aws.sqs.create_queue("orders.fifo")
         sink = opened(queue)
         aws.faults.add(LoseAcknowledgement(), calls=1)
-        assert outcomes(sink.publish(EVENTS, always)) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, always)) == "U" * 10
         assert outcomes(sink.publish(EVENTS, always)) == "A" * 10
         assert [a.body for a in queue.delivered] == [e.body for e in EVENTS]
         assert queue.arrived == 20
@@ -332,7 +333,7 @@ class TestFence:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
         sink = opened(queue)
         answers = iter([False, True, True, True, True])
-        assert outcomes(sink.publish(EVENTS, lambda: next(answers))) == "R" * 10
+        assert outcomes(sink.publish(EVENTS, lambda: next(answers))) == "U" * 10
         assert len(list(answers)) == 4
         assert queue.arrived == 0
 
@@ -346,7 +347,7 @@ class TestFence:
         # The lease holds until three have arrived.
         results = sink.publish(events, lambda: queue.arrived < 3)
         assert results[3:] == [LEASE_RAN_OUT] * 7
-        assert outcomes(results) == "AAA" + "R" * 7
+        assert outcomes(results) == "AAA" + "U" * 7
         assert [a.body for a in queue.delivered] == [e.body for e in events[:3]]
 
 

@@ -126,7 +126,7 @@ def test_a_file_is_asked_about_only_once_it_is_locked(tmp_path: Path) -> None:
         return True
 
     assert list(sink.publish([event('{"id": "2"}', 2)], may_send)) == [ACKNOWLEDGED]
-    assert seen == [(Outcome.RETRY, b"")]
+    assert seen == [(Outcome.UNKNOWN, b"")]
     assert path.read_bytes() == b'{"id": "2"}\n'
     sink.close()
     other.close()
