@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evtrig.demo.checker import Envelope, check, fold, key_text
+from evtrig.demo.checker import Arrival, Envelope, check, fold, key_text
 from evtrig.demo.journal import Change, Journal, Row, Transaction, read_journal
 
 ORDERS = "shop.orders"
@@ -167,7 +167,8 @@ def test_an_event_that_comes_again_with_other_contents_is_found() -> None:
 
     report = check([committed(*LIFE)], [*EVENTS, other])
 
-    assert report.content == ((EVENTS[0], other),)
+    assert report.content == ((None, other),)
+    assert not report.is_clean
 
 
 def test_a_before_that_is_not_the_after_of_the_event_before_is_found() -> None:
@@ -225,6 +226,141 @@ def test_the_fold_is_what_a_consumer_ends_up_with() -> None:
         }
     }
     assert fold(EVENTS) == {ORDERS: {key_text({"id": 7}): None}}
+
+
+def test_a_transaction_of_which_a_part_arrived_is_incomplete() -> None:
+    whole = Transaction(1, (insert(1, "new"), insert(2, "new")), "committed")
+    part = Transaction(2, (insert(3, "new"), insert(4, "new")), "committed")
+    none = Transaction(3, (insert(5, "new"), insert(6, "new")), "committed")
+    arrivals = [
+        event(number, change)
+        for number, change in enumerate([*whole.changes, part.changes[1]], 1)
+    ]
+
+    report = check([whole, part, none], arrivals)
+
+    assert report.incomplete == (part,)
+    assert report.lost == (part.changes[0], *none.changes)
+    assert "1 incomplete transactions" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_explained"),
+    [
+        ((9.0, 9.5), True),  # near the first arrival
+        ((12.4, 17.0), True),  # the second is in it
+        ((0.0, 30.0), True),
+        ((21.0, 22.0), True),
+        ((12.5, 17.5), False),  # between the two, and near neither
+        ((0.0, 7.5), False),
+        ((22.5, 30.0), False),
+    ],
+)
+def test_a_duplicate_needs_a_fault_near_one_of_its_arrivals(
+    fault: tuple[float, float], is_explained: bool
+) -> None:
+    arrivals = [Arrival(EVENTS[0], 10.0), again := Arrival(EVENTS[0], 20.0)]
+    # Apart from it, and given out of order.
+    faults = [(90.0, 91.0), fault, (40.0, 50.0)]
+
+    report = check([committed(*LIFE[:1])], arrivals, faults=faults, near=2.4)
+
+    assert report.duplicates == 1
+    assert report.unexplained == (() if is_explained else (again,))
+    assert report.is_clean == is_explained
+
+
+def test_faults_that_overlap_are_one() -> None:
+    arrivals = [Arrival(EVENTS[0], at) for at in (1.0, 45.0, 50.0)]
+    # The long one hides a short one, as a frozen relay does a lost connection.
+    faults = [(10.0, 60.0), (20.0, 21.0)]
+
+    assert check([committed(*LIFE[:1])], arrivals, faults=faults).is_clean
+
+
+def test_without_faults_no_duplicate_is_explained() -> None:
+    arrivals = [EVENTS[0], EVENTS[0]]
+
+    assert check([committed(*LIFE[:1])], arrivals).is_clean
+    assert check([committed(*LIFE[:1])], arrivals, faults=[]).unexplained
+
+
+def test_an_event_whose_acknowledgement_was_lost_comes_again_once() -> None:
+    lost = Arrival(EVENTS[0], 10.0, is_answered=False)
+    arrivals = [lost, Arrival(EVENTS[0], 11.0)]
+
+    assert check([committed(*LIFE[:1])], arrivals, faults=[]).is_clean
+
+    arrivals.append(more := Arrival(EVENTS[0], 12.0))
+    assert check([committed(*LIFE[:1])], arrivals, faults=[]).unexplained == (more,)
+
+
+def test_an_old_event_after_a_newer_one_is_found_on_a_fifo_queue() -> None:
+    arrivals = [*EVENTS[:3], EVENTS[1]]
+
+    assert check([committed(*LIFE[:3])], arrivals).is_clean
+    report = check([committed(*LIFE[:3])], arrivals, is_fifo=True)
+    assert report.overtaken == (EVENTS[1],)
+    assert not report.is_clean
+
+
+def test_a_fifo_queue_may_take_an_old_event_that_it_delivers_to_nobody() -> None:
+    again = Arrival(EVENTS[1], is_delivered=False)
+
+    assert check([committed(*LIFE[:3])], [*EVENTS[:3], again], is_fifo=True).is_clean
+
+
+def test_the_newest_event_of_a_key_may_come_twice_in_a_row() -> None:
+    arrivals = [*EVENTS[:3], EVENTS[2]]
+
+    assert check([committed(*LIFE[:3])], arrivals, is_fifo=True).is_clean
+
+
+def test_what_is_left_in_the_outbox_is_a_fault() -> None:
+    assert check([committed(*LIFE)], EVENTS, left=0).is_clean
+    assert not check([committed(*LIFE)], EVENTS, left=1).is_clean
+
+
+SEVEN, EIGHT, NINE = (key_text({"id": number}) for number in (7, 8, 9))
+
+
+def test_a_consumer_that_has_the_rows_of_the_tables_is_clean() -> None:
+    start = {ORDERS: {SEVEN: row(7, "new"), NINE: row(9, "new")}}
+    end = {ORDERS: {EIGHT: row(8, "new"), NINE: row(9, "new")}}
+    changes = (delete(7, "new"), insert(8, "new"))
+    arrivals = [event(1, changes[0]), event(2, changes[1])]
+
+    assert check([committed(*changes)], arrivals, start=start, end=end).is_clean
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {SEVEN: row(7, "paid")},
+        {SEVEN: {"id": 7, "status": None}},
+        {},
+        {SEVEN: row(7, "new"), EIGHT: row(8, "new")},
+    ],
+)
+def test_a_consumer_with_other_rows_than_the_tables_is_found(
+    rows: dict[str, Row],
+) -> None:
+    arrivals = [event(1, insert(7, "new"))]
+
+    report = check([committed(*LIFE[:1])], arrivals, start={}, end={ORDERS: rows})
+
+    assert len(report.different) == 1
+    assert not report.is_clean
+
+
+def test_a_consumer_gets_what_is_delivered_only() -> None:
+    """What a queue takes and gives to nobody is no help to a consumer."""
+    arrivals = [Arrival(event(1, insert(7, "new")), is_delivered=False)]
+    end = {ORDERS: {SEVEN: row(7, "new")}}
+
+    report = check([committed(*LIFE[:1])], arrivals, start={}, end=end)
+
+    assert report.different == ((ORDERS, SEVEN),)
 
 
 # Histories that a database could have, and what a correct relay makes of them.
