@@ -4,10 +4,12 @@ VENV := .venv
 ARGS ?=
 # Of the tests. Each starts servers of its own; those that are named it would share.
 PROCESSES := $(if $(strip $(value EVTRIG_TEST_DSN)),0,2)
+# How long make soak lasts on each server.
+MINUTES ?= 10
 
 # The set-up steps must not run at the same time: both may call apt-get or pip.
 .NOTPARALLEL:
-.PHONY: help venv servers demo test bench check docs clean
+.PHONY: help venv servers demo test soak bench check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,6 +19,9 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 
 test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
 	@$(VENV)/bin/pytest -n $(PROCESSES) --maxschedchunk 1 --durations=10 $(ARGS)
+
+soak: servers venv ## faults for MINUTES=10 a server (ARGS="--server mysql --seed 7")
+	@$(VENV)/bin/python tests/chaos/soak.py --minutes $(MINUTES) $(ARGS)
 
 bench: servers venv ## figures, the cost of capture and of many tables (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)

@@ -15,7 +15,9 @@ that passes here must not fail there. It keeps everything in memory, answers one
 call at a time, and delivers what it took in the order in which it took it.
 
 As a process: ``python tests/fakes/aws.py --port 0 --queue orders.fifo --log
-arrivals.ndjson`` prints its endpoint and serves until it is interrupted.
+arrivals.ndjson`` prints its endpoint and serves until it is interrupted. A line of JSON
+on standard input replaces the fault script, see ``fakes.faults.script``; each is
+answered by a line.
 """
 
 from __future__ import annotations
@@ -40,11 +42,19 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "fakes"
 
-from .faults import Answer, Delay, Faults, Hang, LoseAcknowledgement, Reset
+from .faults import (
+    Answer,
+    Delay,
+    Faults,
+    Hang,
+    LoseAcknowledgement,
+    Reset,
+    script,
+)
 from .s3 import S3
 from .secretsmanager import SecretsManager
 from .service import Arrival, AwsError, Call, Clock, Log, Request, Response, Service
-from .sqs import Sqs
+from .sqs import Sqs, throttled
 
 __all__ = ["FakeAws", "main"]
 
@@ -344,6 +354,12 @@ def main(arguments: list[str] | None = None) -> int:
         for bucket in options.bucket:
             aws.s3.create_bucket(bucket)
         print(aws.endpoint_url, flush=True)
+        for line in sys.stdin:
+            faults = script(line, {"throttled": throttled()})
+            aws.faults.clear()
+            for fault, chance in faults:
+                aws.faults.add(fault, **chance)
+            print(len(faults), flush=True)
         threading.Event().wait()
     return 0
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -36,6 +37,7 @@ __all__ = [
     "Rule",
     "access_denied",
     "internal_failure",
+    "script",
     "service_unavailable",
 ]
 
@@ -92,6 +94,32 @@ class FailEntries:
 
 
 Fault: TypeAlias = Answer | Delay | Reset | LoseAcknowledgement | Hang | FailEntries
+
+
+def script(
+    text: str, errors: Mapping[str, AwsError]
+) -> list[tuple[Fault, dict[str, Any]]]:
+    """The faults of a JSON list, each with what ``Faults.add`` takes besides.
+
+    ``[{"fault": "Delay", "seconds": 0.2, "calls": 3}, {"fault": "Answer", "error":
+    "throttled", "action": "SendMessageBatch"}, {"fault": "FailEntries", "chance":
+    0.02}]``: the names of the classes and of their fields, ``errors`` by name.
+    ``chance`` is the ``rate`` of a FailEntries; ``rate`` is always that of the calls.
+    """
+    kinds = {
+        kind.__name__: kind
+        for kind in (Answer, Delay, FailEntries, Hang, LoseAcknowledgement, Reset)
+    }
+    found: list[tuple[Fault, dict[str, Any]]] = []
+    for entry in json.loads(text):
+        kind = kinds[entry.pop("fault")]
+        chance = {k: entry.pop(k) for k in ("calls", "rate", "action") if k in entry}
+        if "error" in entry:
+            entry["error"] = errors[entry["error"]]
+        if "chance" in entry:
+            entry["rate"] = entry.pop("chance")
+        found.append((kind(**entry), chance))
+    return found
 
 
 def access_denied(action: str = "sqs:sendmessage") -> AwsError:

@@ -1,0 +1,43 @@
+"""A short soak on every server, and one with a relay that is broken on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chaos.soak import Options, Result, Soak
+
+from evtrig.demo.mysqld import Mysqld, Program
+from evtrig.demo.server import LocalServer
+
+#: As in every run, so that one that fails fails again.
+SEED = "1042"
+
+
+def soak(program: Program, folder: Path, options: Options) -> Result:
+    with LocalServer(Mysqld(program)) as server:
+        return Soak(server, folder, options, print).run()
+
+
+def test_nothing_is_lost_whatever_goes_wrong(program: Program, tmp_path: Path) -> None:
+    # The server crashes once, in about the middle.
+    options = Options(seconds=25, seed=SEED, crashes=28)
+
+    result = soak(program, tmp_path, options)
+
+    assert result.is_clean, result.text()
+    assert result.report.committed > 500
+    assert result.diary.counts["database server crashed"] == 1
+    assert result.diary.counts.total() > 10
+
+
+@pytest.mark.parametrize("broken", ["DeletesFirst"])
+def test_a_relay_that_loses_is_caught(
+    program: Program, tmp_path: Path, broken: str
+) -> None:
+    options = Options(seconds=8, seed=SEED, crashes=1000, broken=broken)
+
+    result = soak(program, tmp_path, options)
+
+    assert result.report.lost, result.text()
+    assert result.report.different
