@@ -67,6 +67,30 @@ class DeletesFirst(Outbox):
         return len(list(events))
 
 
+class DeletesById(Outbox):
+    """Keeps what it has sent over a lost connection, and deletes it by its id."""
+
+    #: Both outlive the connection.
+    sent: frozenset[int] = frozenset()
+    last: Outbox | None = None
+
+    def read(self, limit: int, **besides: Any) -> list[Event]:
+        kind = type(self)
+        if kind.last is not self and kind.sent:
+            ids = ", ".join(map(str, kind.sent))
+            sql = self._sql(f"DELETE FROM {{events}} WHERE `id` IN ({ids})")
+            self._connection.execute(sql)
+        kind.last = self
+        events = super().read(limit, **besides)
+        kind.sent |= {event.id for event in events}
+        return events
+
+    def delete(self, events: Iterable[Event], epoch: int) -> int:
+        events = list(events)
+        type(self).sent -= {event.id for event in events}
+        return super().delete(events, epoch)
+
+
 class ReadsUncommitted(Outbox):
     """Reads what may still be rolled back."""
 
