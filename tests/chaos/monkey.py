@@ -27,6 +27,10 @@ RELAYS = 3
 END_SECONDS = 20
 #: Seconds between two faults, from and to.
 PAUSE = (0.3, 2.5)
+#: Seconds without one, at first and now and then: nothing may arrive twice in there.
+CALM = 8.0
+#: How often a pause is one of these.
+CALMS = 0.06
 #: What goes wrong at the sink all the time.
 ALWAYS = (
     {"fault": "LoseAcknowledgement", "rate": 0.01, "action": "SendMessageBatch"},
@@ -89,7 +93,7 @@ class Monkey:
         self._leader = leader
         self._crashes = crashes
         self._crash_at = time.monotonic() + dice.uniform(0.3, 0.6) * crashes
-        self._next_at = time.monotonic()
+        self._next_at = time.monotonic() + CALM
         #: When something ends, and what ends it.
         self._due: list[tuple[float, Callable[[], None]]] = []
         #: Answers to be lost: whether it has happened, since when, what.
@@ -109,7 +113,8 @@ class Monkey:
         if now >= self._next_at:
             kinds, weights = zip(*self._kinds, strict=True)
             self._dice.choices(kinds, weights)[0]()
-            self._next_at = time.monotonic() + self._dice.uniform(*PAUSE)
+            pause = CALM if self._dice.random() < CALMS else self._dice.uniform(*PAUSE)
+            self._next_at = time.monotonic() + pause
 
     def calm(self) -> None:
         """Nothing goes wrong from here on."""
