@@ -360,10 +360,14 @@ def main(arguments: list[str] | None = None) -> int:
         def tell(text: str, name: str = family) -> None:
             print(f"{name} {text}", flush=True)
 
-        with LocalServer(Mysqld(program)) as server:
-            result = Soak(server, folder, options, tell).run()
-            files = (path for path in server.folder.rglob("*") if path.is_file())
-            disk = sum(path.stat().st_size for path in files) >> 20
+        try:
+            with LocalServer(Mysqld(program)) as server:
+                result = Soak(server, folder, options, tell).run()
+                files = (path for path in server.folder.rglob("*") if path.is_file())
+                disk = sum(path.stat().st_size for path in files) >> 20
+        except BaseException:
+            print(f"STOPPED: what there is, is in {folder}; seed {options.seed}")
+            raise
         print(result.text())
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(f"memory: {peak} MiB at most; the server's files: {disk} MiB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import json
@@ -698,3 +699,38 @@ def test_the_log_tells_other_processes_what_arrived(tmp_path: Path) -> None:
         ("GetQueueUrl", 0),
         ("SendMessageBatch", 2),
     ]
+
+
+def test_a_process_is_told_on_standard_input_what_goes_wrong() -> None:
+    fakes = Path(sys.modules[FakeAws.__module__].__file__ or "")
+    process = subprocess.Popen(
+        [sys.executable, fakes, "--queue", "orders"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None
+    assert stdout is not None
+
+    def script(*entries: dict[str, Any]) -> None:
+        stdin.write(json.dumps(entries) + "\n")
+        stdin.flush()
+        assert stdout.readline().strip() == str(len(entries))
+
+    with process:
+        client = connect(stdout.readline().strip())
+        url = client.get_queue_url(QueueName="orders")["QueueUrl"]
+        send = functools.partial(client.send_message_batch, QueueUrl=url)
+        throttled = {"fault": "Answer", "error": "throttled"}
+        script({**throttled, "action": "SendMessageBatch"})
+        assert refusal(send, Entries=[plain(1)])[0] == "RequestThrottled"
+        # What was said before does not hold any more.
+        script({"fault": "FailEntries", "chance": 0.5})
+        answer = send(Entries=[plain(number) for number in range(10)])
+        assert 0 < len(answer["Failed"]) < 10
+        script()
+        assert "Failed" not in send(Entries=[plain(1)])
+        client.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
