@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,22 +29,13 @@ __all__ = ["relay"]
 PARK = "park"
 
 
-class Oversize(click.ParamType[str]):
+def place_or_park(context: click.Context, param: click.Parameter, value: str) -> str:
     """``park``, or a place in S3; whether that can be one is for the sink to say."""
-
-    name = "place"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        context: click.Context | None,
-    ) -> str:
-        if value != PARK and not str(value).startswith("s3://"):
-            self.fail(
-                f"{value!r} is neither park nor s3://BUCKET/PREFIX.", param, context
-            )
-        return str(value)
+    if value != PARK and not value.startswith("s3://"):
+        raise click.BadParameter(
+            f"{value!r} is neither park nor s3://BUCKET/PREFIX.", context, param
+        )
+    return value
 
 
 @click.command()
@@ -98,7 +89,7 @@ class Oversize(click.ParamType[str]):
 )
 @option(
     "--on-oversize",
-    type=Oversize(),
+    callback=place_or_park,
     default="park",
     show_default=True,
     metavar="park|s3://BUCKET/PREFIX",
