@@ -43,7 +43,7 @@ from .floor import Floor
 from .lease import Lease
 from .outbox import Outbox
 from .scheduler import Scheduler
-from .sinks.sink import Outcome, Result, Sink
+from .sinks.sink import LEASE_RAN_OUT, Outcome, Result, Sink
 from .term import LONGEST_POLL, Options, Term
 
 __all__ = ["Options", "Relay", "Summary"]
@@ -428,7 +428,7 @@ class Hands:
 
         # In a thread, perhaps long after it was submitted.
         if not may_send():
-            return [Result(Outcome.UNKNOWN, "the lease ran out")] * len(call.events)
+            return [LEASE_RAN_OUT] * len(call.events)
         return self._sink.publish(call.events, may_send)
 
     def _read(self, read: Read) -> list[Event]:

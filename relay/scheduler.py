@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from .dead_letter import DeadLetter, Parked, Reason
 from .event import Event
 from .health import Health
-from .sinks.sink import Outcome, Result
+from .sinks.sink import LEASE_RAN_OUT, Outcome, Result
 
 __all__ = [
     "FIRST_DELAY",
@@ -160,9 +160,13 @@ class Scheduler:
     @property
     def is_stuck(self) -> bool:
         """Whether all that is left are keys whose first event the sink refuses."""
-        return bool(self._lanes) and all(
-            lane.is_refused and not lane.in_flight and lane.verdict is None
-            for lane in self._lanes.values()
+        lanes = self._lanes.values()
+        return any(lane.is_refused for lane in lanes) and all(
+            # Where it refuses everything, the others would be refused as well.
+            (lane.is_refused or (self.is_down and lane.trouble is None))
+            and not lane.in_flight
+            and lane.verdict is None
+            for lane in lanes
         )
 
     @property
@@ -199,7 +203,7 @@ class Scheduler:
 
     def forgotten(self) -> list[int]:
         """Ids that have left the window unsent since this was last asked: they have to
-        be read again."""
+        be read again, and before any later event of their keys. 0 is the head."""
         ids, self._forgotten = self._forgotten, []
         return ids
 
@@ -314,9 +318,8 @@ class Scheduler:
     def settle_letters(self, letters: Sequence[DeadLetter], parked: Parked) -> None:
         """Take in what has become of them.
 
-        A key that is not parked any more goes on: somebody has put its dead letters
-        back, or discarded them. One that is, but not all of these events, has lost
-        them to somebody else: whatever is in the outbox is read again.
+        Where some are not, somebody has put dead letters of the key back, or discarded
+        them: what is in the outbox is read again, since there may be earlier ones.
         """
         lanes: dict[str, list[DeadLetter]] = {}
         for letter in letters:
@@ -335,11 +338,10 @@ class Scheduler:
                     is_missing = True
             if event_key in parked.keys:
                 self._hold_lane(key, event_key)
-            else:
+            elif event_key in self._parked:
                 self._parked.discard(event_key)
-            is_held = event_key in parked.keys
-            is_behind = of_lane[0].reason == "behind"
-            if is_missing and (is_held or not is_behind or self._in_order):
+                self._forgotten.append(0)
+            if is_missing:
                 self._forget_lane(key)
             else:
                 self._go_on(key)
@@ -443,10 +445,12 @@ class Scheduler:
     ) -> None:
         outcomes = [result.outcome for result in results]
         firsts = [
-            outcome is Outcome.ACKNOWLEDGED
-            for event, outcome in zip(batch, outcomes, strict=True)
-            # That it is too large is the event's own fault.
-            if outcome is not Outcome.OVERSIZED
+            result.outcome is Outcome.ACKNOWLEDGED
+            for event, result in zip(batch, results, strict=True)
+            # That it is too large is the event's own fault, and what was not sent tells
+            # nothing.
+            if result.outcome is not Outcome.OVERSIZED
+            and result is not LEASE_RAN_OUT
             and self._lanes[self._lane_of(event)].trouble is None
         ]
         self._health.judge(firsts, has_taken=Outcome.ACKNOWLEDGED in outcomes)

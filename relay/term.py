@@ -106,6 +106,8 @@ class Term:
         self._numbers = 0
         #: The read that is under way.
         self._reading: Read | None = None
+        #: Whether its answer is of no use.
+        self._is_stale = False
         #: Acknowledged, and in the outbox still.
         self._undeleted: list[Event] = []
         #: Bytes of an average event, once some have been read.
@@ -187,6 +189,7 @@ class Term:
             # First see whether somebody newer waits.
             return None
         batch = self.scheduler.next_batch(now)
+        self._forget()
         if not batch:
             return None
         self._numbers += 1
@@ -309,6 +312,9 @@ class Term:
     def _forget(self) -> None:
         for id_ in self.scheduler.forgotten():
             self.floor.forget(id_)
+            # It was told to leave these out, and may bring later ones of their keys.
+            self._is_stale = self._reading is not None
+            self._saw_end, self._has_events, self._read_at = False, True, 0.0
 
     def _has_published(
         self, call: Publish, results: Sequence[Result], now: float
@@ -322,6 +328,9 @@ class Term:
         self, read: Read, events: Sequence[Event], asked_at: float, now: float
     ) -> None:
         self._reading = None
+        if self._is_stale:
+            self._is_stale = False
+            return
         self.floor.has_read(read, events, asked_at, now)
         self.scheduler.admit(events)
         self._has_read = True

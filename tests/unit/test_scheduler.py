@@ -15,12 +15,22 @@ from hypothesis.stateful import (
     rule,
 )
 
+from evtrig.relay.dead_letter import Parked
 from evtrig.relay.event import Event
-from evtrig.relay.scheduler import FIRST_DELAY, LONGEST_DELAY, Scheduler
+from evtrig.relay.scheduler import (
+    ALONE,
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    ON_REFUSED,
+    OnRefused,
+    Policy,
+    Scheduler,
+)
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
 
 RETRY = Result(Outcome.RETRY, "later")
 REFUSED = Result(Outcome.REFUSED, "never")
+UNKNOWN = Result(Outcome.UNKNOWN, "who knows")
 
 results = st.sampled_from([ACKNOWLEDGED, ACKNOWLEDGED, RETRY, REFUSED])
 
@@ -322,3 +332,210 @@ def settle(
 ) -> None:
     batch = batch or tuple(event(id_, key) for id_, key in zip(sent, "ab", strict=True))
     window.settle(batch, answers, 0)
+
+
+class TestDeadLetters:
+    """What is given up, and what becomes of the later events of its key."""
+
+    @pytest.mark.parametrize("policy", ON_REFUSED)
+    def test_what_is_refused_goes_by_the_policy(self, policy: OnRefused) -> None:
+        window = parking(policy)
+        window.admit([event(1), event(2), event(3, "other")])
+        batch = window.next_batch(0)
+        settle(window, [1, 3], [REFUSED, ACKNOWLEDGED], batch=batch)
+        letters = window.next_letters()
+        if policy == "block":
+            assert letters == ()
+            assert ids(window.next_batch(9)) == [1]
+            return
+        assert [(x.event.id, x.reason, x.attempts) for x in letters] == [
+            (1, "refused", 1)
+        ]
+        assert (letters[0].first_error, letters[0].last_error) == ("never", "never")
+        assert letters[0].holds_key == (policy == "park-key")
+        assert window.next_batch(9) == (), "nothing of its key before it is parked"
+        keys = frozenset({"k"} if policy == "park-key" else ())
+        window.settle_letters(letters, Parked(frozenset({1}), keys))
+        behind = window.next_letters()
+        if policy == "park-event":
+            assert behind == ()
+            assert ids(window.next_batch(9)) == [2]
+            return
+        assert [(x.event.id, x.reason, x.holds_key) for x in behind] == [
+            (2, "behind", True)
+        ]
+        window.settle_letters(behind, Parked(frozenset({2}), keys))
+        assert len(window) == 0
+        window.admit([event(4), event(5, "other")])
+        assert ids(window.next_batch(9)) == [5]
+        assert [x.event.id for x in window.next_letters()] == [4]
+
+    def test_a_key_that_is_not_parked_any_more_is_read_again_from_the_head(
+        self,
+    ) -> None:
+        """Its dead letters may have been put back: they have lower ids."""
+        window = parking("park-key")
+        window.hold({"k"})
+        window.admit([event(5), event(6)])
+        letters = window.next_letters()
+        window.settle_letters(letters, Parked(frozenset(), frozenset()))
+        assert len(window) == 0
+        assert window.next_batch(9) == ()
+        assert set(window.forgotten()) == {0, 5, 6}
+        window.admit([event(1), event(5), event(6)])
+        assert ids(window.next_batch(9)) == [1]
+
+    def test_what_could_not_be_parked_now_is_parked_later(self) -> None:
+        window = parking("park-key")
+        window.admit([event(1), event(2)])
+        settle(window, [1], [REFUSED], batch=window.next_batch(0))
+        letters = window.next_letters()
+        assert not window.must_park
+        window.defer_letters(letters)
+        assert window.next_batch(9) == ()
+        assert window.next_letters() == letters
+
+    def test_a_row_that_somebody_has_taken_away_is_looked_for_again(self) -> None:
+        window = parking("park-event")
+        window.admit([event(1), event(2)])
+        settle(window, [1], [REFUSED], batch=window.next_batch(0))
+        letters = window.next_letters()
+        window.settle_letters(letters, Parked(frozenset(), frozenset()))
+        assert window.next_batch(9) == (), "2 must not overtake 1, if that is there"
+        assert set(window.forgotten()) == {1, 2}
+
+    @pytest.mark.parametrize(
+        ("outcome", "reason"), [(Outcome.RETRY, "attempts"), (Outcome.RETRY, "age")]
+    )
+    def test_what_fails_too_often_or_too_long_is_given_up(
+        self, outcome: Outcome, reason: str
+    ) -> None:
+        window = parking(
+            "park-key",
+            max_attempts=3 if reason == "attempts" else None,
+            max_age=10.0 if reason == "age" else None,
+        )
+        window.admit([event(1)])
+        for now in (0.0, 5.0):
+            window.settle(window.next_batch(now), [Result(outcome, "x")], now)
+            assert not window.must_park
+        window.settle(window.next_batch(10.0), [Result(outcome, "y")], 10.0)
+        (letter,) = window.next_letters()
+        assert (letter.reason, letter.attempts, letter.age) == (reason, 3, 10.0)
+        assert (letter.first_error, letter.last_error) == ("x", "y")
+
+    def test_a_call_that_fails_is_no_attempt_of_its_events(self) -> None:
+        window = parking("park-key", max_attempts=1)
+        window.admit([event(1, "a"), event(2, "b")])
+        settle(window, [1, 2], [UNKNOWN, UNKNOWN], batch=window.next_batch(0))
+        assert not window.must_park
+
+    def test_an_event_that_fails_again_and_again_is_sent_by_itself(self) -> None:
+        """It may be what makes the calls fail that others are part of."""
+        window = parking("park-key", max_attempts=1)
+        window.admit([event(1, "a"), event(2, "b")])
+        now = 0.0
+        for _ in range(ALONE):
+            window.settle(window.next_batch(now), [UNKNOWN, UNKNOWN], now)
+            now += LONGEST_DELAY
+        assert ids(window.next_batch(now)) == [1]
+        window.settle((event(1, "a"),), [UNKNOWN], now)
+        (letter,) = window.next_letters()
+        assert (letter.event.id, letter.reason) == (1, "attempts")
+
+    def test_nothing_is_given_up_while_the_sink_is_down(self) -> None:
+        window = parking("park-key", max_attempts=1)
+        window.admit([event(n, f"k{n}") for n in range(1, 9)])
+        batch = window.next_batch(0)
+        window.settle(batch, [REFUSED] * len(batch), 0)
+        assert window.is_down
+        assert not window.must_park
+        assert window.is_stuck
+
+    @pytest.mark.parametrize("policy", ON_REFUSED)
+    def test_what_is_too_large_is_parked_by_any_policy(self, policy: OnRefused) -> None:
+        window = parking(policy)
+        window.admit([event(1), event(2)])
+        large = Result(Outcome.OVERSIZED, "9 bytes, 8 are taken")
+        settle(window, [1], [large], batch=window.next_batch(0))
+        (letter,) = window.next_letters()
+        assert letter.reason == "oversized"
+        assert letter.holds_key == (policy != "park-event")
+
+    def test_what_cannot_be_sent_is_settled_without_being_sent(self) -> None:
+        window = parking("park-event")
+        bad = Event(1, 1, "k", "", problem="after is not JSON")
+        large = Event(2, 2, "l", "", problem="too large", is_oversized=True)
+        window.admit([bad, large, event(3)])
+        assert window.next_batch(0) == ()
+        letters = window.next_letters()
+        assert [(x.event.id, x.reason) for x in letters] == [
+            (1, "refused"),
+            (2, "oversized"),
+        ]
+
+    def test_a_row_that_blocks_is_read_again_after_a_while(self) -> None:
+        window = scheduler()
+        bad = Event(1, 1, "k", "", problem="after is not JSON")
+        window.admit([bad, event(2)])
+        assert window.next_batch(0) == ()
+        assert window.is_stuck
+        assert window.wakes_at == LONGEST_DELAY
+        assert window.next_batch(LONGEST_DELAY) == ()
+        assert set(window.forgotten()) == {1, 2}
+        window.admit([event(1), event(2)])
+        assert ids(window.next_batch(LONGEST_DELAY)) == [1]
+
+    def test_of_an_ordered_batch_only_the_key_is_parked(self) -> None:
+        window = parking("park-key", in_order=True)
+        window.admit([event(1, "a"), event(2, "b"), event(3, "a"), event(4, "b")])
+        answers = [REFUSED, ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED]
+        window.settle(window.next_batch(0), answers, 0)
+        letters = window.next_letters()
+        window.settle_letters(letters, Parked(frozenset({1}), frozenset({"a"})))
+        assert [x.event.id for x in window.next_letters()] == [3]
+        assert ids(window.next_batch(0)) == [2, 4]
+
+
+class TestDown:
+    def test_one_batch_at_a_time_is_tried_after_ever_longer_waits(self) -> None:
+        window = scheduler(entries=2)
+        window.admit([event(n, f"k{n}") for n in range(1, 20)])
+        now = 0.0
+        for _ in range(2):
+            window.settle(window.next_batch(now), [UNKNOWN, UNKNOWN], now)
+        assert window.is_down
+        for wait in (FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY):
+            assert window.next_batch(now + wait * 0.99) == ()
+            now += wait
+            batch = window.next_batch(now)
+            assert len(batch) == 2
+            assert window.next_batch(now) == (), "another is in flight"
+            window.settle(batch, [UNKNOWN, UNKNOWN], now)
+        batch = window.next_batch(now + LONGEST_DELAY)
+        window.settle(batch, [ACKNOWLEDGED, UNKNOWN], now)
+        assert not window.is_down
+
+    def test_what_never_failed_is_tried_first(self) -> None:
+        window = scheduler(entries=4)
+        window.admit([event(n, f"k{n}") for n in range(1, 5)])
+        window.settle(window.next_batch(0), [REFUSED] * 4, 0)
+        assert window.is_down
+        window.admit([event(9, "new")])
+        assert ids(window.next_batch(LONGEST_DELAY)) == [9]
+
+
+def parking(
+    policy: OnRefused,
+    *,
+    max_attempts: int | None = None,
+    max_age: float | None = None,
+    in_order: bool = False,
+) -> Scheduler:
+    return Scheduler(
+        entries=10,
+        bytes=1000,
+        in_order=in_order,
+        jitter=lambda: 1.0,
+        policy=Policy(policy, max_attempts, max_age),
+    )
