@@ -415,6 +415,91 @@ class TestEnvelope:
         assert json.loads(good.body)["sequence"] == 2
 
 
+class TestTransactions:
+    """What the floor goes by."""
+
+    def test_who_has_written_is_among_them_until_it_ends(
+        self, box: Box, opened, connect
+    ) -> None:
+        relay = opened(box)
+        writer = connect(autocommit=False)
+        runner(writer)(f"INSERT INTO {box.events} SELECT * FROM {box.events}")
+        box.insert(3, query=runner(writer))
+        session = writer.thread_id()
+        before_long(lambda: sessions(relay) == [session])
+        writer.commit()
+        before_long(lambda: sessions(relay) == [])
+
+    def test_who_only_reads_is_not_even_for_hours(
+        self, box: Box, opened, connect
+    ) -> None:
+        """As mysqldump --single-transaction does."""
+        relay = opened(box)
+        box.insert(1)
+        dump = runner(connect(autocommit=False, init_command=SNAPSHOT))
+        dump(f"SELECT * FROM {box.events}")
+        before_long(lambda: sessions(relay) == [])
+        box.insert(2)
+        assert len(dump(f"SELECT * FROM {box.events}")) == 1, "it is open still"
+
+    def test_one_that_was_prepared_outlives_its_session(
+        self, box: Box, opened, connect
+    ) -> None:
+        relay = opened(box)
+        writer = connect(autocommit=True)
+        run = runner(writer)
+        run("XA START 'a'")
+        box.insert(3, query=run)
+        before_long(lambda: sessions(relay) == [writer.thread_id()])
+        ((before,),) = [relay.transactions()]
+        run("XA END 'a'")
+        run("XA PREPARE 'a'")
+        writer.close()
+        try:
+            before_long(lambda: sessions(relay) == [0])
+            ((after,),) = [relay.transactions()]
+            assert (after.id, after.session) == (before.id, "")
+        finally:
+            box.query("XA ROLLBACK 'a'")
+
+    def test_who_may_not_see_them_is_told_so(self, box: Box, server, account) -> None:
+        connection = account(f"SELECT, INSERT, UPDATE, DELETE ON {box.quoted}.*")
+        outbox = Outbox(connection, box.schema)
+        assert outbox.transactions() is None
+        # And the connection is as good as before.
+        assert connection.value("SELECT 1") == 1
+
+    def test_asking_leaves_no_transaction_open(self, box: Box, opened) -> None:
+        relay = opened(box)
+        relay.transactions()
+        ((count,),) = box.query(
+            "SELECT COUNT(*) FROM information_schema.innodb_trx"
+            " WHERE trx_mysql_thread_id = %s",
+            (relay._connection.value("SELECT CONNECTION_ID()"),),
+        )
+        assert count == 0
+
+
+SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+
+
+def sessions(relay: Outbox) -> list[int] | None:
+    """Of the transactions that may have written; None if the server does not tell."""
+    found = relay.transactions()
+    if found is None:
+        return None
+    return [int(t.session.split(" ")[0]) if t.session else 0 for t in found]
+
+
+def before_long(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Return as soon as the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        # The servers remember the list until nobody has asked for 0.1 s.
+        time.sleep(0.15)
+
+
 class TestDelete:
     def test_what_was_published_is_deleted_and_nothing_else(
         self, box: Box, opened

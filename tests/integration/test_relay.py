@@ -611,6 +611,109 @@ class TestTrouble:
         running.stop()
 
 
+class TestFloor:
+    """Reads begin behind what can never come, and nowhere else."""
+
+    def test_it_rises_past_ids_that_were_rolled_back_and_stops_at_one_that_is_open(
+        self, box: Box, start: Start, connect: Callable[..., pymysql.Connection]
+    ) -> None:
+        floors: list[int] = []
+
+        class Watching(Outbox):
+            def read(
+                self, limit: int, *, floor: int = 0, **besides: Any
+            ) -> list[Event]:
+                floors.append(floor)
+                return super().read(limit, floor=floor, **besides)
+
+        def write(number: int) -> pymysql.Connection:
+            """A transaction that has taken an id, and is not over."""
+            writer = connect(autocommit=False)
+            row = (json.dumps({"id": f"late {number}"}), "{}")
+            with writer.cursor() as cursor:
+                cursor.execute(INSERT.format(events=box.events), row)
+            return writer
+
+        sink = Memory()
+        running = start(sink, kind=Watching)
+        write(1).rollback()
+        box.insert(5)
+        until(lambda: len(sink.arrived) == 5)
+        # The rolled back id 1 is between the head and the events.
+        until(lambda: insert_and_see(box, floors, above=6), 15)
+        late = write(2)
+        ((last,),) = late_id(late)
+        box.insert(5)
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            insert_and_see(box, floors, above=last + 1)
+            assert max(floors) <= last
+        late.commit()
+        until(lambda: any("late 2" in event.key for event in sink.arrived))
+        until(lambda: insert_and_see(box, floors, above=last), 15)
+        running.stop()
+        assert len(box) == 0
+        assert len({event.id for event in sink.arrived}) == len(sink.arrived)
+
+    def test_dead_letters_that_are_put_back_are_below_it_and_come_all_the_same(
+        self, box: Box, start: Start
+    ) -> None:
+        is_mended = False
+
+        def answers(events: Sequence[Event]) -> Sequence[Result]:
+            return [
+                REFUSED if "poison" in event.key and not is_mended else ACKNOWLEDGED
+                for event in events
+            ]
+
+        sink = Memory(answers)
+        box.insert(20)
+        box.insert(3, key="poison")
+        running = start(sink, Options(policy=Policy("park-key")))
+        until(lambda: len(box) == 0)
+        dead = f"{box.schema}.dead_letters"
+        assert box.query(f"SELECT COUNT(*) FROM {dead}") == ((3,),)
+        is_mended = True
+        # A later one of the key comes at the same moment.
+        columns = (
+            "id, uid, type, source, operation, captured_at, `key`, `before`, `after`"
+        )
+        with box.connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(
+                f"INSERT INTO {box.events} ({columns}) SELECT {columns} FROM {dead}"
+            )
+            cursor.execute(f"DELETE FROM {dead}")
+            cursor.execute(
+                INSERT.format(events=box.events).replace("s.t", "shop.orders"),
+                (json.dumps({"id": "poison"}), "{}"),
+            )
+            cursor.execute("COMMIT")
+        until(lambda: len(box) == 0)
+        poison = [event.id for event in sink.arrived if "poison" in event.key]
+        assert poison == [21, 22, 23, 24]
+        running.stop()
+
+
+INSERT = (
+    "INSERT INTO {events} (uid, type, source, operation, captured_at, `key`, `after`)"
+    " VALUES (UUID_SHORT(), 't.insert', 's.t', 'insert', UTC_TIMESTAMP(6), %s, %s)"
+)
+
+
+def late_id(connection: pymysql.Connection) -> tuple[tuple[int, ...], ...]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT LAST_INSERT_ID()")
+        return tuple(cursor.fetchall())
+
+
+def insert_and_see(box: Box, floors: list[int], *, above: int) -> bool:
+    """Something to read for, and whether a read has begun so high."""
+    box.insert(1)
+    time.sleep(0.05)
+    return max(floors) >= above
+
+
 class TestPoison:
     @pytest.mark.parametrize("poison", [1, 300, 6000])
     def test_it_blocks_its_key_and_no_other(
