@@ -20,6 +20,7 @@ from ..database.connection import (
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError
 from .dead_letter import DeadLetter, Parked
+from .envelope import is_json
 from .event import Event
 from .floor import Transaction
 from .lease import TTL, Holder
@@ -30,6 +31,7 @@ from .statements import (
     FINISH_PARKING,
     GRANT,
     HOLDER,
+    JSON_COLUMNS,
     KEY,
     KEY_OF_DEAD,
     PARK,
@@ -241,9 +243,7 @@ class Outbox:
         return [self._event(row) for row in rows]
 
     def _event(self, row: Row) -> Event:
-        id_, uid, key, not_json, body = row
-        if not_json is not None:
-            return Event(id_, uid, key, "", problem=f"{not_json} is not JSON")
+        id_, uid, key, body = row
         if body is None:
             # CONCAT gives NULL where the result exceeds max_allowed_packet.
             pieces = [self._piece(piece, id_, uid) for piece in PIECES]
@@ -251,7 +251,18 @@ class Outbox:
                 problem = "larger than the server's max_allowed_packet"
                 return Event(id_, uid, key, "", problem=problem, is_oversized=True)
             body = "".join(pieces)
+        if not is_json(body):
+            return Event(id_, uid, key, "", problem=self._problem(id_, uid))
         return Event(id_, uid, key, body)
+
+    def _problem(self, id_: int, uid: int) -> str:
+        """Which column makes an envelope unreadable. Triggers write JSON, but anybody
+        may INSERT."""
+        for name in JSON_COLUMNS:
+            text = self._piece(f"e.`{name}`", id_, uid)
+            if text is not None and not is_json(text):
+                return f"{name} is not JSON"
+        return "not JSON"
 
     def _piece(self, piece: str, id_: int, uid: int) -> Any:
         return self._connection.value(self._sql(READ_PIECE, piece=piece), (id_, uid))

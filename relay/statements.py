@@ -12,6 +12,7 @@ __all__ = [
     "FINISH_PARKING",
     "GRANT",
     "HOLDER",
+    "JSON_COLUMNS",
     "KEY",
     "KEY_OF_DEAD",
     "PARK",
@@ -55,22 +56,16 @@ COALESCE(CONCAT(e.`source`, ':', e.`key`),
          CONCAT(e.`source`, ':', SHA2(e.`key`, 256)))"""
 KEY_OF_DEAD = KEY.replace("e.`", "d.`")
 
-#: The first of the columns that is not JSON; NULL if all are. Triggers write JSON, but
-#: anybody may INSERT, and one bad text would make the whole envelope unreadable.
-NOT_JSON = """\
-CASE WHEN NOT JSON_VALID(e.`key`) THEN 'key'
-            WHEN NOT JSON_VALID(e.`before`) THEN 'before'
-            WHEN NOT JSON_VALID(e.`after`) THEN 'after'
-            WHEN NOT JSON_VALID(e.`context`) THEN 'context' END"""
-
 READ = f"""\
-SELECT e.`id`, e.`uid`, {KEY}, {NOT_JSON},
+SELECT e.`id`, e.`uid`, {KEY},
        CONCAT({", ".join(PIECES)})
   FROM {{events}} AS e
  {{where}}
  ORDER BY e.`id`
  LIMIT %s
 """
+#: Columns that have to hold JSON, or NULL.
+JSON_COLUMNS = ("key", "before", "after", "context")
 READ_PIECE = "SELECT {piece} FROM {events} AS e WHERE e.`id` = %s AND e.`uid` = %s"
 
 # Keyed by (id, uid), because a fail-over may issue an id again, and guarded by the

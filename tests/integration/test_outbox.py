@@ -414,6 +414,17 @@ class TestEnvelope:
         assert not bad.is_oversized
         assert json.loads(good.body)["sequence"] == 2
 
+    @pytest.mark.parametrize("depth", [31, 33, 99, 101, 900, 20_000])
+    def test_json_may_be_nested_deeper_than_the_server_itself_takes(
+        self, box: Box, opened, depth: int
+    ) -> None:
+        box.insert(1)
+        text = "[" * depth + "]" * depth
+        box.query(f"UPDATE {box.events} SET `after` = %s", (text,))
+        (event,) = opened(box).read(9)
+        assert event.problem == ""
+        assert text in event.body
+
 
 class TestTransactions:
     """What the floor goes by."""

@@ -881,6 +881,47 @@ class TestPoison:
             assert_in_order(sink.arrived)
 
 
+class TestOddRows:
+    """What an application may have written into the outbox by itself."""
+
+    @pytest.mark.parametrize("name", ["orders.fifo", "orders"])
+    def test_all_that_is_json_arrives_and_the_rest_holds_up_nobody(
+        self, box: Box, aws: FakeAws, name: str
+    ) -> None:
+        queue = aws.sqs.create_queue(name)
+        good = [
+            # An empty payload, a key of 3 KB, texts that XML or a group id cannot hold.
+            ('{"id": 1}', None),
+            (json.dumps({"name": "k" * 3000}), "{}"),
+            (json.dumps({"name": "\ufffe\uffff"}, ensure_ascii=False), "{}"),
+            (json.dumps({"name": 'é 🍣 \\ "'}, ensure_ascii=False), "{}"),
+            ("7", "[1, 2]"),
+            ('{"id": 1}', json.dumps({"a": "\ufffe\x00\ud800"})),
+            ('{ "id":\n\t1 }', '{ "a":\n\t1 }'),
+        ]
+        bad = [('{"id": 2}', ""), ('{"id": 3', "{}"), ("", "{}"), ('{"id": 4}', "x")]
+        with box.connection.cursor() as cursor:
+            for row in (*good, *bad, *good):
+                cursor.execute(INSERT.format(events=box.events), row)
+        result = drain(box, queue)
+        assert result.exit_code == 1
+        assert "is not JSON" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert len(box) == len(bad)
+        arrived = [json.loads(arrival.body) for arrival in queue.delivered]
+        expected = [(json.loads(k), a and json.loads(a)) for k, a in good] * 2
+        assert len(arrived) == len(expected)
+        by_id = {envelope["sequence"]: envelope for envelope in arrived}
+        found = [(by_id[n]["key"], by_id[n]["after"]) for n in sorted(by_id)]
+        assert found == expected
+        # And once more: nothing is sent twice, nothing is skipped.
+        assert drain(box, queue, "--on-refused", "park-event").exit_code == 0
+        assert len(queue.delivered) == len(expected)
+        assert len(box) == 0
+        dead = box.query(f"SELECT reason, attempts FROM {box.schema}.dead_letters")
+        assert len(dead) == len(bad)
+
+
 def drain(box: Box, queue: fake_sqs.Queue, *options: str) -> ClickResult:
     arguments = ["relay", "--dsn", box.dsn, "--outbox", box.schema, "--drain"]
     arguments += ["--sink", f"sqs:{queue.url}", *options]

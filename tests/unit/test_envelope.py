@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evtrig.relay.envelope import abridged, members
+from evtrig.relay.envelope import abridged, is_json, members
 
 texts = st.text(st.characters() | st.sampled_from('"\\{}[],: \n'), max_size=8)
 values = st.recursive(
@@ -102,3 +102,23 @@ def test_the_rows_are_not_copied() -> None:
         '{"id": "1", "before": null, "after": null, "key": {"id": 1},'
         ' "claim_check": {"bytes": 1}}'
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", "7", '"x"', '{"a": 1e400}', '{"a": "\\ud800"}', "9" * 5000]
+    + ["[" * depth + "]" * depth for depth in (100, 900, 100_000)],
+)
+def test_what_a_consumer_can_read_is_json(text: str) -> None:
+    assert is_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "{} {}", "nonsense", "-Infinity"),
+        *("{'a': 1}", '{"a": 1,}', '{"a": NaN}', '{"a": 01}', '{"a": "\t"}'),
+    ],
+)
+def test_what_no_consumer_can_read_is_not(text: str) -> None:
+    assert not is_json(text)
