@@ -11,6 +11,7 @@ import click
 
 from . import __version__
 from .commands.check import check
+from .commands.dead_letters import dead_letters
 from .commands.demo import demo
 from .commands.generate import generate
 from .commands.grants import grants
@@ -87,5 +88,8 @@ def main() -> None:
     """
 
 
-for command in (check, demo, generate, grants, init, install, plan, relay, uninstall):
+for command in (
+    *(check, dead_letters, demo, generate, grants, init, install, plan, relay),
+    uninstall,
+):
     main.add_command(command)

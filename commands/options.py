@@ -28,6 +28,7 @@ __all__ = [
     "lock_timeout_option",
     "only_option",
     "option",
+    "outbox_option",
     "prune_option",
     "spec_option",
     "yes_option",
@@ -63,6 +64,15 @@ spec_option = option(
     show_default=True,
     metavar="FILE",
     help="The spec.",
+)
+
+outbox_option = option(
+    "--outbox",
+    envvar="EVTRIG_OUTBOX",
+    default="evtrig",
+    show_default=True,
+    metavar="SCHEMA",
+    help="Schema of the outbox.",
 )
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from ..database.connection import (
     COLUMN_ACCESS_DENIED,
@@ -12,15 +13,17 @@ from ..database.connection import (
 )
 from ..errors import DatabaseError, EvtrigError
 
-__all__ = ["DENIED", "lacking"]
+__all__ = ["DENIED", "Probes", "lacking"]
 
 #: The account may not do that.
 DENIED = frozenset({DATABASE_ACCESS_DENIED, TABLE_ACCESS_DENIED, COLUMN_ACCESS_DENIED})
 
+Probes: TypeAlias = Mapping[tuple[str, str], str]
+
 #: By privilege and table, a statement that takes this one only. Both servers look at
 #: privileges before they see that no row can be meant. MariaDB asks for every column
 #: without a default all the same (1364).
-PROBES = {
+PROBES: Probes = {
     ("SELECT", "events"): "SELECT `id` FROM {events} LIMIT 0",
     ("DELETE", "events"): "DELETE FROM {events} WHERE FALSE",
     ("SELECT", "state"): "SELECT `name` FROM {state} LIMIT 0",
@@ -33,14 +36,20 @@ PROBES = {
 }
 
 
-def lacking(connection: Connection, names: Mapping[str, str]) -> EvtrigError | None:
+def lacking(
+    connection: Connection,
+    names: Mapping[str, str],
+    probes: Probes = PROBES,
+    *,
+    done: str = "published",
+) -> EvtrigError | None:
     """What to tell an account that lacks a privilege; None if it lacks none of them.
 
-    ``names`` are the tables that it uses, by their names in PROBES, quoted for the
-    driver.
+    ``names`` are the tables that it uses, by their names in ``probes``, quoted for the
+    driver. ``done`` is what was not done without it.
     """
     missing = []
-    for (privilege, table), probe in PROBES.items():
+    for (privilege, table), probe in probes.items():
         if table not in names:
             continue
         try:
@@ -55,7 +64,7 @@ def lacking(connection: Connection, names: Mapping[str, str]) -> EvtrigError | N
     account = str(connection.value("SELECT CURRENT_USER()"))
     to = "@".join(f"`{p.replace('`', '``')}`" for p in account.rsplit("@", 1))
     return EvtrigError(
-        f"{account} lacks the privilege {' and '.join(missing)}; nothing was published."
+        f"{account} lacks the privilege {' and '.join(missing)}; nothing was {done}."
         " Is --outbox right?",
         hint="; ".join(f"GRANT {privilege} TO {to}" for privilege in missing),
     )

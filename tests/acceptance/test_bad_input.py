@@ -104,6 +104,10 @@ USAGE = {
     ),
     "generate without a spec": Case("generate", ("no such file",), 2, spec=None),
     # The command line
+    "no id of an event": Case(
+        "dead-letters show 10x", ("'10x'", "1042-16f0c3a8e1b20001"), 2
+    ),
+    "discard what": Case("dead-letters discard", ("--source", "--all"), 2),
     "no DSN": Case(INSTALL, ("--dsn", "EVTRIG_DSN"), 2, dsn=""),
     "no such defaults file": Case(
         "install --defaults-file {folder}/my.cnf", ("{folder}/my.cnf",), 2, dsn=""
@@ -241,6 +245,19 @@ CASES = {
     "outbox not installed": Case(
         "relay --drain --outbox {outbox} --sink stdout:", ("{outbox}", "install"), 1,
         setup="none",
+    ),
+    "dead letters, outbox not installed": Case(
+        "dead-letters list --outbox {outbox}", ("{outbox}", "install"), 1, setup="none"
+    ),
+    "dead letters without privilege": Case(
+        "dead-letters discard --all --yes --outbox {outbox}",
+        ("lacks the privilege", "DELETE ON", "dead_letters", "nothing was changed"), 1,
+        dsn="{nobody}",
+    ),
+    "dead letters, nobody listens": Case("dead-letters list", ("127.0.0.1:{free}",), 1,
+                                         dsn="mysql://a:{password}@127.0.0.1:{free}/x"),
+    "no such dead letter": Case(
+        "dead-letters retry 1042 --outbox {outbox}", ("1042", "dead-letters list"), 1
     ),
     "relay without its row": Case(DRAIN + " stdout:", ("event_polling_state",
                                   "install"), 1, setup="no row"),

@@ -169,6 +169,16 @@ def test_what_a_relay_and_a_reader_are_granted_is_no_finding(
     assert captured.faults() == []
 
 
+def test_what_an_operator_is_granted_is_no_finding(
+    captured: Checked, account: str
+) -> None:
+    captured.run(
+        f"GRANT SELECT, DELETE ON {captured.outbox}.dead_letters TO {account}",
+        f"GRANT INSERT, SELECT (`id`, `uid`) ON {events(captured)} TO {account}",
+    )
+    assert captured.faults() == []
+
+
 def test_what_a_snapshot_is_granted_is_no_finding(
     captured: Checked, account: str
 ) -> None:
@@ -384,6 +394,46 @@ def test_an_event_that_waits_too_long(captured: Checked, tmp_path: Path) -> None
 
     found = captured.comes_and_goes("event-age", wait)
     assert any(f"{n} seconds" in found.problem for n in range(301, 320))
+
+
+def put_aside(checked: Checked, holds_key: bool) -> None:
+    """Every event, as a relay does."""
+    checked.run(
+        f"INSERT INTO {checked.outbox}.dead_letters SELECT e.*, {holds_key}, 'refused',"
+        " 1, NULL, NULL, NULL, UTC_TIMESTAMP(6) - INTERVAL 301 SECOND"
+        f" FROM {events(checked)} AS e",
+        f"DELETE FROM {events(checked)}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("holds_key", "consequence"), [(True, "wait behind"), (False, "not heard of them.")]
+)
+def test_dead_letters_are_found_until_somebody_looks_after_them(
+    captured: Checked, holds_key: bool, consequence: str
+) -> None:
+    captured.environment = {"EVTRIG_DEAD_LETTERS_DISCARD_YES": "1"}
+
+    def fail() -> None:
+        captured.run("INSERT INTO t VALUES (1, 'secret'), (2, 'secret')")
+        put_aside(captured, holds_key)
+
+    discard = f"evtrig dead-letters discard --all --outbox {captured.outbox}"
+    found = captured.comes_and_goes(
+        "dead-letters", fail, lambda: captured.shell(discard)
+    )
+    assert found.severity == "warning"
+    assert "2 events are dead letters" in found.problem
+    assert any(f"for {n} seconds" in found.problem for n in range(301, 320))
+    assert consequence in found.consequence
+    assert "secret" not in json.dumps(found.as_dict())
+
+
+def test_one_dead_letter_is_one(captured: Checked) -> None:
+    captured.run("INSERT INTO t VALUES (1, 'a')")
+    put_aside(captured, True)
+    (found,) = captured.of("dead-letters")
+    assert "1 event is a dead letter" in found.problem
 
 
 def test_an_event_that_is_nearly_too_large(captured: Checked) -> None:

@@ -137,6 +137,27 @@ class World:
             env={"EVTRIG_DSN": self.dsn("relay")},
         )
 
+    def put_aside(self) -> None:
+        """As a relay does whose sink refuses everything; it may not delete here."""
+        dead_letters = qualified(self.outbox, "dead_letters")
+        with self.connection("relay") as connection:
+            connection.execute(
+                f"INSERT INTO {dead_letters} SELECT e.*, TRUE, 'refused', 1, NULL,"
+                f" NULL, NULL, UTC_TIMESTAMP(6) FROM {self.events()} AS e"
+            )
+            connection.execute(f"DELETE FROM {self.events()}")
+
+    def operate(self, *arguments: str, role: str = "operator") -> Result:
+        return CliRunner().invoke(
+            main,
+            ["dead-letters", *arguments, "--outbox", self.outbox],
+            env={"EVTRIG_DSN": self.dsn(role)},
+        )
+
+    def dead(self) -> int:
+        dead_letters = qualified(self.outbox, "dead_letters")
+        return self.execute(f"SELECT COUNT(*) FROM {dead_letters}")[0][0]
+
     def snapshot(self) -> None:
         """What a backfill through the outbox would send, if by hand."""
         with self.connection("snapshot") as connection:
@@ -333,6 +354,13 @@ def test_with_what_is_printed_every_role_does_its_work(
     world.execute(f"INSERT INTO {world.table('orders')} VALUES (7, 'x')")
     world.snapshot()
     waiting = len(world.operations())
+    world.put_aside()
+    assert "dead-letters" in {finding.code for finding in world.check()}
+    assert world.operate("list", role="status").exit_code == 0
+    for command in ("list", "export", "retry"):
+        ended = world.operate(command, "--all")
+        assert ended.exit_code == 0, ended.output
+    assert (len(world.operations()), world.dead()) == (waiting, 0)
     ended = world.relay(tmp_path / "events")
     assert ended.exit_code == 0, ended.output
     assert len((tmp_path / "events").read_text().splitlines()) == waiting
@@ -548,29 +576,12 @@ def test_who_may_not_see_the_procedure_would_replace_it_each_time(
     assert installed.emit != seen.emit
 
 
-#: Tables that a relay looks at when it starts.
-RELAY_TABLES = pytest.mark.parametrize(
-    "tables",
-    [
-        ("events", "event_polling_state"),
-        pytest.param(
-            ("dead_letters",),
-            marks=pytest.mark.xfail(
-                strict=True, reason="the relay puts nothing aside yet"
-            ),
-        ),
-    ],
-    ids=" ".join,
-)
-
-
-@RELAY_TABLES
 def test_each_grant_that_the_relay_lacks_is_named_before_anything_is_published(
-    whole: World, tmp_path: Path, tables: tuple[str, ...]
+    whole: World, tmp_path: Path
 ) -> None:
     whole.write()
     before = whole.operations()
-    for grant in whole.grants_on("relay", tables):
+    for grant in whole.grants("relay"):
         path = tmp_path / grant["privilege"]
         with whole.without(grant, "relay"):
             ended = whole.relay(path)
@@ -582,16 +593,15 @@ def test_each_grant_that_the_relay_lacks_is_named_before_anything_is_published(
         assert whole.operations() == before
 
 
-@RELAY_TABLES
 def test_all_that_the_relay_lacks_is_said_at_once_and_the_hint_mends_it(
-    whole: World, tmp_path: Path, tables: tuple[str, ...]
+    whole: World, tmp_path: Path
 ) -> None:
-    for grant in whole.grants_on("relay", tables):
+    for grant in whole.grants("relay"):
         name = quoted(whole.accounts["relay"], "%")
         whole.execute(f"REVOKE {grant['privilege']} ON {grant['on']} FROM {name}")
     ended = whole.relay(tmp_path / "events")
     assert ended.exit_code == 1
-    for grant in whole.grants_on("relay", tables):
+    for grant in whole.grants("relay"):
         assert grant["sql"] in ended.stderr
         whole.execute(grant["sql"])
     assert whole.relay(tmp_path / "events").exit_code == 0
@@ -609,6 +619,38 @@ def test_each_grant_on_dead_letters_that_an_account_lacks_can_be_asked_for(
         assert error is not None
         assert f"lacks the privilege {grant['privilege']} ON " in error.message
         assert error.hint == grant["sql"]
+
+
+def test_each_grant_that_the_operator_lacks_is_named_before_anything_is_put_back(
+    whole: World,
+) -> None:
+    whole.write()
+    whole.put_aside()
+    before = whole.dead()
+    for grant in whole.grants("operator"):
+        with whole.without(grant, "operator"):
+            ended = whole.operate("retry", "--all")
+        assert ended.exit_code == 1
+        wanted = f"{grant['privilege']} ON {grant['on']}"
+        assert f"lacks the privilege {wanted}; nothing was changed" in ended.stderr
+        assert f"\n  → {grant['sql']}\n" in ended.stderr
+        assert (whole.operations(), whole.dead()) == ([], before)
+    assert whole.operate("retry", "--all").exit_code == 0
+    assert whole.dead() == 0
+
+
+def test_who_may_only_look_discards_nothing(whole: World) -> None:
+    whole.write()
+    whole.put_aside()
+    before = whole.dead()
+    for role, lacking_ in (("relay", "DELETE"), ("status", "SELECT")):
+        ended = whole.operate("discard", "--all", "--yes", role=role)
+        assert ended.exit_code == 1
+        assert f"lacks the privilege {lacking_} ON" in ended.stderr
+    ended = whole.operate("export", role="status")
+    assert ended.stdout == ""
+    assert "lacks the privilege SELECT ON" in ended.stderr
+    assert whole.dead() == before
 
 
 def test_each_grant_that_status_lacks_is_said_and_check_runs(whole: World) -> None:

@@ -147,6 +147,31 @@ def relayed(dsn: str, outbox: str, path: Path) -> bytes:
     return ended.stdout + ended.stderr
 
 
+def looked_after(
+    dsn: str, cursor: pymysql.cursors.Cursor
+) -> tuple[bytes, bytes, bytes]:
+    """Every event put aside and back: the table, what is shown of it if contents are
+    asked for, and what is otherwise."""
+    cursor.execute(
+        "INSERT INTO evtrig.dead_letters SELECT e.*, TRUE, 'refused', 1, NULL, NULL,"
+        " NULL, UTC_TIMESTAMP(6) FROM evtrig.events AS e"
+    )
+    cursor.execute("DELETE FROM evtrig.events")
+    table = everything(cursor, "evtrig")
+    commands = (["export"], ["list"], ["list", "--json"], ["retry", "--all"])
+    said = []
+    for command in commands:
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("evtrig"), "dead-letters", *command],
+            env={"PATH": os.environ["PATH"], "EVTRIG_DSN": dsn},
+            capture_output=True,
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr
+        said.append(ended.stdout + ended.stderr)
+    return table, said[0], b"".join(said[1:])
+
+
 @pytest.mark.parametrize("redacted", [True, False])
 def test_clear_text_is_nowhere_but_in_its_table(
     redacted: bool, local_server: LocalServer, tmp_path: Path
@@ -196,11 +221,15 @@ def test_clear_text_is_nowhere_but_in_its_table(
 
     path = tmp_path / "events"
     outbox = everything(cursor, "evtrig")
+    dead_letters, shown, put_back = looked_after(local_server.dsn, cursor)
     output = relayed(local_server.dsn, "evtrig", path)
     lines = path.read_bytes()
     assert lines.count(b"\n") == sum(types.values())
     places = {
         "outbox": outbox,
+        "dead letters": dead_letters,
+        "export": shown,
+        "list and retry": put_back,
         "sink": lines,
         "output": output,
         "log of the server": (local_server.folder / "log").read_bytes(),
@@ -208,7 +237,7 @@ def test_clear_text_is_nowhere_but_in_its_table(
     found = {name for name, text in places.items() if any(s in text for s in secret)}
     if not redacted:
         # The search is able to find something.
-        assert found == {"outbox", "sink"}
+        assert found == {"outbox", "dead letters", "export", "sink"}
         return
     assert found == set()
     # What the application is told is what it is told without triggers.

@@ -15,7 +15,18 @@ from evtrig import __version__
 from evtrig.cli import main
 from evtrig.commands.log import Facts
 
-COMMANDS = sorted(main.commands)
+#: As they are typed; those of a group by themselves too.
+COMMANDS = sorted(
+    [
+        *main.commands,
+        *(
+            f"{name} {below}"
+            for name, group in main.commands.items()
+            if isinstance(group, click.Group)
+            for below in group.commands
+        ),
+    ]
+)
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -29,8 +40,16 @@ def run(*arguments: str, **environment: str) -> Result:
 
 
 def options(command: str) -> list[click.Option]:
-    parameters = main.commands[command].params
-    return [p for p in parameters if isinstance(p, click.Option)]
+    return [p for p in found(command).params if isinstance(p, click.Option)]
+
+
+def found(command: str) -> click.Command:
+    name, _, below = command.partition(" ")
+    outer = main.commands[name]
+    if not below:
+        return outer
+    assert isinstance(outer, click.Group)
+    return outer.commands[below]
 
 
 def test_the_version_is_the_package_s() -> None:
@@ -48,25 +67,26 @@ def test_python_m_evtrig_is_evtrig() -> None:
 def test_help_lists_every_command(short: str) -> None:
     ended = run(short)
     assert ended.exit_code == 0
-    assert all(f"\n  {command} " in ended.output for command in COMMANDS)
+    assert all(f"\n  {command} " in ended.output for command in main.commands)
     assert "Exit codes" in ended.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_help_and_a_variable(command: str) -> None:
-    help_ = run(command, "--help").output
+    help_ = run(*command.split(), "--help").output
     flat = " ".join(help_.split())
     for option in options(command):
         assert option.opts[0] in help_
         assert option.help
-        variable = option.envvar or f"EVTRIG_{command}_{option.name}".upper()
+        own = f"EVTRIG_{command}_{option.name}".upper()
+        variable = option.envvar or own.replace(" ", "_").replace("-", "_")
         assert f"env var: {variable}" in flat, option.opts
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
-    assert main.commands[command].help
-    short = main.commands[command].get_short_help_str(limit=80)
+    assert found(command).help
+    short = found(command).get_short_help_str(limit=80)
     assert short
     assert not short.endswith("...")
 
@@ -156,7 +176,7 @@ def test_the_tls_options_can_be_variables() -> None:
 
 def test_no_advice_puts_a_password_on_the_command_line() -> None:
     for command in COMMANDS:
-        assert "user:password" not in run(command, "--help").output
+        assert "user:password" not in run(*command.split(), "--help").output
     assert "password" not in run("init", "--dsn", "mysql://db").stderr
     assert "password" not in run("install").stderr
 

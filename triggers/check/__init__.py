@@ -35,7 +35,7 @@ from .outbox import altered
 from .server import settings
 from .survey import survey
 from .table import blind_spots, moved, shadows
-from .waiting import payloads, publishing, unbounded
+from .waiting import dead_letters, payloads, publishing, unbounded
 
 __all__ = [
     "MAX_AGE",
@@ -80,6 +80,7 @@ def check(
         payloads,
         unbounded,
         partial(publishing, max_age=max_age),
+        dead_letters,
     ):
         findings += attempt(inspection, look)
     findings += blindness(inspection.sight)

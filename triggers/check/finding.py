@@ -101,6 +101,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "relay-idle": "notice",
     "relay-not-running": "warning",
     "event-age": "warning",
+    "dead-letters": "warning",
     # What was not looked at
     "not-looked-at": "notice",
 }

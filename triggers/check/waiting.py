@@ -10,7 +10,7 @@ from ..sql import qualified
 from .finding import Finding, Mend, advice, edit, install, shell, sql
 from .inspection import Inspection
 
-__all__ = ["payloads", "publishing", "unbounded"]
+__all__ = ["dead_letters", "payloads", "publishing", "unbounded"]
 
 #: How many of the oldest and of the newest events are looked at.
 SAMPLE = 100
@@ -45,6 +45,12 @@ SELECT TIMESTAMPDIFF(SECOND, `captured_at`, UTC_TIMESTAMP(6))
   FROM {events}
  ORDER BY `id`
  LIMIT 1
+"""
+
+DEAD_LETTERS = """\
+SELECT COUNT(`id`), COUNT(IF(`holds_key`, 1, NULL)),
+       TIMESTAMPDIFF(SECOND, MIN(`parked_at`), UTC_TIMESTAMP(6))
+  FROM {dead_letters}
 """
 
 #: The most bytes that a value has; base64 makes a third more of them.
@@ -177,6 +183,37 @@ def not_running(inspection: Inspection, state: State) -> Iterator[Finding]:
 
 def relay(inspection: Inspection) -> tuple[Mend, ...]:
     """The sink comes from EVTRIG_SINK; which it is, no database says."""
+    return shell("evtrig", "relay", *at_outbox(inspection))
+
+
+def at_outbox(inspection: Inspection) -> tuple[str, ...]:
+    """The option of a command that takes no spec."""
     is_default = inspection.outbox == "evtrig"
-    at = () if is_default else ("--outbox", inspection.outbox)
-    return shell("evtrig", "relay", *at)
+    return () if is_default else ("--outbox", inspection.outbox)
+
+
+def dead_letters(inspection: Inspection) -> Iterator[Finding]:
+    """Events that the relay has put aside, and nobody has looked after."""
+    if not inspection.has("dead_letters"):
+        return
+    outbox = inspection.outbox
+    query = DEAD_LETTERS.format(dead_letters=qualified(outbox, "dead_letters"))
+    row = inspection.connection.row(query)
+    if row is None or not row[0]:
+        return
+    count, holding, age = (int(value) for value in row)
+    are = "event is a dead letter" if count == 1 else "events are dead letters"
+    yield Finding(
+        "dead-letters",
+        f"{outbox}.dead_letters",
+        f"{count} {are}, the oldest for {max(0, age)} seconds",
+        "Consumers have not heard of them"
+        + (", and later changes of the same rows wait behind." if holding else "."),
+        (
+            *shell("evtrig", "dead-letters", "list", *at_outbox(inspection)),
+            *advice(
+                "Mend what the sink refuses, then put them back with evtrig"
+                " dead-letters retry, or discard them."
+            ),
+        ),
+    )
