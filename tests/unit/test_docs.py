@@ -24,6 +24,7 @@ DOCUMENTS = (
     "docs/connection.md",
     "docs/dead-letters.md",
     "docs/emit.md",
+    "docs/guarantee.md",
     "docs/install.md",
     "docs/limits.md",
     "docs/migrations.md",
@@ -38,6 +39,7 @@ PROSE = (
     "docs/claim-check.md",
     "docs/connection.md",
     "docs/dead-letters.md",
+    "docs/guarantee.md",
     "docs/install.md",
     "docs/limits.md",
     "docs/migrations.md",
@@ -77,6 +79,21 @@ def test_every_finding_of_check_is_in_its_documentation_with_its_severity() -> N
     text = (ROOT / "docs/check.md").read_text()
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning|notice) \|", text, re.M)
     assert rows == list(SEVERITIES.items())
+
+
+def test_every_failure_in_the_matrix_names_a_test_that_there_is() -> None:
+    text = (ROOT / "docs/guarantee.md").read_text()
+    matrix = text[text.index("## What happens when") :]
+    rows = [row for row in matrix.splitlines() if row.startswith("| ")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        cell = row.split("|")[3]
+        named = re.findall(r"`(tests/[\w/]+\.py|tests/model)(?:::(\w+))?`", cell)
+        assert named, row
+        for path, test in named:
+            assert (ROOT / path).exists(), row
+            if test:
+                assert f"def {test}(" in (ROOT / path).read_text(), row
 
 
 def test_every_finding_of_check_has_a_test_that_produces_it() -> None:
