@@ -6,7 +6,6 @@ The relay puts events aside (outbox.py); all that people do with them is here.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,9 +19,10 @@ from ..database.connection import (
 )
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError, nearest
+from .envelope import is_json
 from .letter import Key, Letter, Pairs, PutBack, Selection, name_of, parse
 from .privilege import DENIED, Probes, lacking
-from .statements import PIECES
+from .statements import JSON_COLUMNS, PIECES
 
 __all__ = ["DeadLetters"]
 
@@ -49,17 +49,7 @@ SIZE = "e.`id`, e.`uid`, " + " + ".join(
     f"COALESCE(OCTET_LENGTH(e.`{name}`), 0)"
     for name in ("key", "before", "after", "context")
 )
-# What is not JSON, which is why no sink takes it, is shown as a text.
-IS_JSON = "IF(JSON_VALID(e.`{0}`), e.`{0}`, JSON_QUOTE(e.`{0}`))"
-LENIENT = {
-    f"e.`{name}`": IS_JSON.format(name)
-    for name in ("key", "before", "after", "context")
-}
-PIECES_OF_DEAD = tuple(
-    functools.reduce(lambda text, pair: text.replace(*pair), LENIENT.items(), piece)
-    for piece in PIECES
-)
-WHOLE = f"{FACTS}, CONCAT({', '.join(PIECES_OF_DEAD)})"
+WHOLE = f"{FACTS}, CONCAT({', '.join(PIECES)})"
 PIECE = "SELECT {piece} FROM {dead_letters} AS e WHERE e.`id` = %s AND e.`uid` = %s"
 
 # Along the primary key, one page after the other: by another index each page would be
@@ -281,8 +271,21 @@ class DeadLetters:
             letter, body = Letter.of(row), row[14]
             if body is None:
                 # CONCAT gives NULL where the result exceeds max_allowed_packet.
-                body = "".join(self._piece(piece, letter) for piece in PIECES_OF_DEAD)
+                body = "".join(self._piece(piece, letter) for piece in PIECES)
+            if not is_json(body):
+                body = self._quoted(letter)
             yield letter, str(body)
+
+    def _quoted(self, letter: Letter) -> str:
+        """The envelope, with what is not JSON as a text."""
+        pieces: tuple[str, ...] = PIECES
+        for name in JSON_COLUMNS:
+            column = f"e.`{name}`"
+            text = self._piece(f"COALESCE({column}, 'null')", letter)
+            if not is_json(text):
+                quoted = f"JSON_QUOTE({column})"
+                pieces = tuple(piece.replace(column, quoted) for piece in pieces)
+        return "".join(self._piece(piece, letter) for piece in pieces)
 
     def _piece(self, piece: str, letter: Letter) -> str:
         rows = self._rows(PIECE, (letter.id, letter.uid), piece=piece)

@@ -292,6 +292,14 @@ def test_what_is_no_json_is_exported_as_a_text(box: Box) -> None:
     assert (event["key"], event["before"]) == ({"id": 7}, None)
 
 
+@pytest.mark.parametrize("depth", [40, 200])
+def test_json_that_the_server_finds_too_deep_is_no_text(box: Box, depth: int) -> None:
+    """MySQL takes 100 levels, MariaDB 31."""
+    box.park(5, after="[" * depth + "]" * depth)
+    (event,) = map(json.loads, box.run("export").stdout.splitlines())
+    assert isinstance(event["after"], list)
+
+
 def test_an_export_has_the_envelopes_that_the_relay_sends(
     box: Box, tmp_path: Path
 ) -> None:
