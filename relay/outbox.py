@@ -55,6 +55,8 @@ RELAY = "default"
 SETTINGS: dict[str, str | int] = {
     "sql_mode": "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
 }
+#: ER_DUP_ENTRY.
+DUPLICATE = 1062
 #: No lease is ever granted to epoch 0.
 NOBODY = (0, "2000-01-01")
 
@@ -331,7 +333,13 @@ class Outbox:
             )
             for letter in letters
         ])  # fmt: skip
-        self._connection.execute(self._sql(PARK), (rows, RELAY, epoch))
+        try:
+            self._connection.execute(self._sql(PARK), (rows, RELAY, epoch))
+        except DatabaseError as error:
+            if error.number != DUPLICATE:
+                raise
+            # A relay whose lease has just run out has parked one of them this moment.
+            self._connection.execute(self._sql(PARK), (rows, RELAY, epoch))
         found = self._connection.rows(self._sql(PARKED), (rows,))
         ids = frozenset(id_ for id_, _, _ in found)
         keys = {key for _, key, holds_key in found if holds_key}

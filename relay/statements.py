@@ -91,7 +91,8 @@ COLUMNS = ", ".join(
         *("before", "after", "context", "transaction"),
     )
 )
-# The row is copied by the server: what is in it never comes here. Twice is once.
+# The row is copied by the server: what is in it never comes here. Twice is once, but not
+# by ON DUPLICATE KEY UPDATE: that takes the privilege to change dead letters.
 PARK = f"""\
 INSERT INTO {{dead_letters}} (
        {COLUMNS},
@@ -112,10 +113,12 @@ SELECT e.{COLUMNS.replace(", ", ", e.")},
        STRAIGHT_JOIN {{events}} AS e FORCE INDEX (PRIMARY)
            ON e.`id` = x.`id` AND e.`uid` = x.`uid`
        JOIN {{state}} AS s ON s.`name` = %s AND s.`holder` = %s
- WHERE x.`reason` <> 'behind'
-    OR EXISTS (SELECT 1 FROM {{dead_letters}} AS d
-                WHERE d.`source` = e.`source` AND d.`key` = e.`key` AND d.`holds_key`)
-    ON DUPLICATE KEY UPDATE `attempts` = {{dead_letters}}.`attempts`
+ WHERE (x.`reason` <> 'behind'
+        OR EXISTS (SELECT 1 FROM {{dead_letters}} AS d
+                    WHERE d.`source` = e.`source` AND d.`key` = e.`key`
+                      AND d.`holds_key`))
+   AND NOT EXISTS (SELECT 1 FROM {{dead_letters}} AS d
+                    WHERE d.`id` = e.`id` AND d.`uid` = e.`uid`)
 """
 PARKED = f"""\
 SELECT d.`id`, {KEY_OF_DEAD}, d.`holds_key`

@@ -112,6 +112,7 @@ def test_ids_that_are_nearly_used_up(captured: Checked) -> None:
         ("UPDATE", "{}.events"),
         ("INSERT (`key`)", "{}.events"),
         ("DELETE", "{}.event_polling_state"),
+        ("UPDATE", "{}.dead_letters"),
     ],
 )
 def test_an_application_that_may_write_to_the_outbox(
@@ -163,6 +164,7 @@ def test_what_a_relay_and_a_reader_are_granted_is_no_finding(
     captured.run(
         f"GRANT SELECT, DELETE ON {box}.events TO {account}",
         f"GRANT SELECT, UPDATE ON {box}.event_polling_state TO {account}",
+        f"GRANT SELECT, INSERT ON {box}.dead_letters TO {account}",
         f"GRANT SELECT, EXECUTE ON `{box}`.* TO {account}",
         f"GRANT INSERT ON `{captured.schema}`.* TO {account}",
     )

@@ -290,6 +290,14 @@ def test_what_is_no_json_is_exported_as_a_text(box: Box) -> None:
     assert event["after"] == '{"v": "é'
     assert event["context"] == 'nobody\'s \\ "words"'
     assert (event["key"], event["before"]) == ({"id": 7}, None)
+    (other,) = json.loads(box.run("show", "5", "--json").stdout)
+    assert other == event
+
+
+def test_what_is_nested_deeper_than_the_servers_look_is_exported(box: Box) -> None:
+    box.park(5, after="[" * 200 + "]" * 200)
+    (line,) = box.run("export").stdout.splitlines()
+    assert '"after": ' + "[" * 200 in line
 
 
 @pytest.mark.parametrize("depth", [40, 200])

@@ -547,6 +547,7 @@ def test_execute_on_the_outbox_is_all_that_emitting_needs(
 RELAY_GRANTS = (
     "SELECT, DELETE ON {outbox}.events",
     "SELECT, UPDATE ON {outbox}.event_polling_state",
+    "SELECT, INSERT ON {outbox}.dead_letters",
 )
 
 
@@ -565,7 +566,7 @@ def drain(dsn: str, outbox: str, path: Path) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("in_dsn", ["nothing", "outbox"])
-def test_a_relay_needs_two_tables_and_nothing_else(
+def test_a_relay_needs_three_tables_and_nothing_else(
     place: Place, account, tmp_path: Path, in_dsn: str
 ) -> None:
     with place.as_root() as connection:
@@ -586,6 +587,8 @@ def test_a_relay_needs_two_tables_and_nothing_else(
         ("DELETE", "events"),
         ("SELECT", "event_polling_state"),
         ("UPDATE", "event_polling_state"),
+        ("SELECT", "dead_letters"),
+        ("INSERT", "dead_letters"),
     ],
 )
 def test_a_relay_that_lacks_a_privilege_says_which(
