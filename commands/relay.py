@@ -18,7 +18,7 @@ from ..errors import EvtrigError, UsageError
 from ..relay.lease import LONGEST_TTL, TTL
 from ..relay.scheduler import ON_REFUSED, OnRefused, Policy
 from .log import log_to_stderr, say
-from .options import Seconds, dsn_option, option
+from .options import Seconds, dsn_option, option, outbox_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
@@ -48,14 +48,7 @@ def place_or_park(context: click.Context, param: click.Parameter, value: str) ->
     metavar="URI",
     help="Where to: stdout:, file:PATH, sqs:QUEUE_URL.",
 )
-@option(
-    "--outbox",
-    envvar="EVTRIG_OUTBOX",
-    default="evtrig",
-    show_default=True,
-    metavar="SCHEMA",
-    help="Schema of the events table.",
-)
+@outbox_option
 @option("--once", is_flag=True, help="Publish one batch and stop.")
 @option("--drain", is_flag=True, help="Stop when the outbox is empty.")
 @option(

@@ -91,8 +91,8 @@ COLUMNS = ", ".join(
         *("before", "after", "context", "transaction"),
     )
 )
-# The row is copied by the server: what is in it never comes here. Twice is once, but not
-# by ON DUPLICATE KEY UPDATE: that takes the privilege to change dead letters.
+# The row is copied by the server: what is in it never comes here. Twice is once, not by
+# ON DUPLICATE KEY UPDATE, which takes the privilege to change dead letters.
 PARK = f"""\
 INSERT INTO {{dead_letters}} (
        {COLUMNS},
