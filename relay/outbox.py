@@ -62,6 +62,8 @@ NOBODY = (0, "2000-01-01")
 
 #: How often a statement is tried that waits for a lock, two seconds each time.
 TRIES = 3
+#: Seconds for a second connection, where there is one already.
+CONNECT_TIMEOUT = 3
 #: Seconds that a read may take: it passes over what the server has not purged yet.
 READ_TIMEOUT = 60
 #: Characters that an error of a dead letter may have.
@@ -133,7 +135,11 @@ class Outbox:
         """
         dsn = self._connection.dsn
         connection = Connection(
-            dsn, settings=SETTINGS, has_schema=False, read_timeout=READ_TIMEOUT
+            dsn,
+            settings=SETTINGS,
+            has_schema=False,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
         )
         reader = type(self)(connection, self._schema)
         reader.server = connection.row(WHICH_SERVER)

@@ -343,7 +343,8 @@ class Term:
             self._poll = SHORTEST_POLL
         if self._saw_end:
             self._read_at = now + self._poll
-            self._watch_at = min(self._watch_at, self._read_at)
+            if self._is_idle:
+                self._watch_at = min(self._watch_at, self._read_at)
             self._back_off()
 
     def _has_deleted(self, delete: Delete, count: int) -> None:
@@ -365,12 +366,11 @@ class Term:
 
     def _times(self) -> Iterator[float]:
         lease = self.lease
-        yield lease.wakes_at
-        if not lease.is_held:
-            return
+        # Who has lost it waits for what is in flight, and for nothing else.
+        yield float("inf") if lease.is_lost else lease.wakes_at
         if self._undeleted:
             yield self._delete_at
-        if self.end is not None:
+        if self.end is not None or not lease.is_held:
             return
         yield self._watch_at
         if self._may_read and (self._has_events or not self._is_idle):

@@ -1,0 +1,110 @@
+"""The relay's threads: one for each call to the sink, and one that reads."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from ..errors import ConnectionLost
+from .action import Publish, Read
+from .event import Event
+from .outbox import Outbox
+from .sinks.sink import LEASE_RAN_OUT, Result, Sink
+from .term import Term
+
+__all__ = ["Done", "Hands"]
+
+#: What a thread has done: for which term, the action, when it was begun, and its answer
+#: or why there is none.
+Done: TypeAlias = "tuple[Term, Publish | Read, float, Any]"
+
+
+class Hands:
+    """Carries out what a term asks for beside statements, and tells when it is done.
+
+    Leaving it waits for what is in flight: an event is not sent again while an earlier
+    call may still arrive with it.
+    """
+
+    def __init__(self, outbox: Outbox, sink: Sink, clock: Callable[[], float]) -> None:
+        self._outbox, self._sink, self._clock = outbox, sink, clock
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._reader: Outbox | None = None
+        self._publishing = ThreadPoolExecutor(sink.limits.calls, "publish")
+        self._reading = ThreadPoolExecutor(1, "read")
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.join()
+
+    def join(self) -> None:
+        self._publishing.shutdown()
+        if self._reader is not None:
+            self._reader.abort()
+        self._reading.shutdown(cancel_futures=True)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def publish(self, call: Publish, term: Term) -> None:
+        send = functools.partial(self._send, term)
+        self._publishing.submit(self._do, term, call, send)
+
+    def read(self, read: Read, term: Term) -> None:
+        self._reading.submit(self._do, term, read, self._read)
+
+    def done(self, seconds: float) -> Iterator[Done]:
+        """What has been done; waits so long for the first."""
+        with contextlib.suppress(queue.Empty):
+            yield (
+                self._done.get(timeout=seconds) if seconds else self._done.get_nowait()
+            )
+            while True:
+                yield self._done.get_nowait()
+
+    def _do(
+        self, term: Term, action: Publish | Read, run: Callable[[Any], Any]
+    ) -> None:
+        asked_at = self._clock()
+        answer: Any
+        try:
+            answer = run(action)
+        except BaseException as error:
+            answer = error
+        self._done.put((term, action, asked_at, answer))
+
+    def _send(self, term: Term, call: Publish) -> Sequence[Result]:
+        def may_send() -> bool:
+            return term.may_send(self._clock())
+
+        # In a thread, perhaps long after it was submitted.
+        if not may_send():
+            return [LEASE_RAN_OUT] * len(call.events)
+        return self._sink.publish(call.events, may_send)
+
+    def _read(self, read: Read) -> list[Event]:
+        try:
+            return self._read_once(read)
+        except ConnectionLost:
+            # It may only have been idle for too long: nothing depends on it.
+            if self._reader is None:
+                raise
+            self._reader.close()
+            self._reader = None
+            return self._read_once(read)
+
+    def _read_once(self, read: Read) -> list[Event]:
+        if self._reader is None:
+            self._reader = self._outbox.reader()
+        return self._reader.read(
+            read.limit,
+            floor=read.floor,
+            besides=read.besides,
+            besides_keys=read.besides_keys,
+        )
