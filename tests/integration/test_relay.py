@@ -477,13 +477,15 @@ class TestTrouble:
         self, box: Box, start: Start
     ) -> None:
         """It need not wait for a lease that is its own."""
+        question = f"SELECT holder_connection FROM {box.state}"
         sink = Memory()
         running = start(sink)
         for round_ in (1, 2, 3):
             box.insert(10)
             until(lambda n=10 * round_: len(sink.arrived) >= n, 5)
-            ((connection,),) = box.query(f"SELECT holder_connection FROM {box.state}")
+            ((connection,),) = box.query(question)
             box.query(f"KILL {connection}")
+            until(lambda old=connection: box.query(question) != ((old,),))
         box.insert(10)
         until(lambda: len(box) == 0, 5)
         assert running.is_running
