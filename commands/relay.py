@@ -16,7 +16,7 @@ import click
 
 from ..errors import EvtrigError, UsageError
 from ..relay.lease import LONGEST_TTL, TTL
-from ..relay.scheduler import ON_REFUSED, OnRefused, Policy
+from ..relay.policy import ON_REFUSED, OnRefused, Policy
 from .log import log_to_stderr, say
 from .options import Seconds, dsn_option, option, outbox_option
 

@@ -11,19 +11,16 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
-from .dead_letter import DeadLetter, Parked, Reason
+from .dead_letter import DeadLetter, Parked
 from .event import Event
 from .health import Health
+from .policy import Policy
 from .sinks.sink import LEASE_RAN_OUT, Outcome, Result
 
 __all__ = [
     "FIRST_DELAY",
     "LONGEST_DELAY",
-    "ON_REFUSED",
-    "OnRefused",
-    "Policy",
     "Scheduler",
 ]
 
@@ -31,38 +28,12 @@ __all__ = [
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 5.0
 
-#: What becomes of an event that the sink will never take: its key waits for it · it is
-#: parked, and so are the later ones of its key · it is parked, and the later ones go on
-#: without it.
-OnRefused: TypeAlias = Literal["block", "park-key", "park-event"]
-ON_REFUSED: tuple[OnRefused, ...] = ("block", "park-key", "park-event")
-
 #: After so many failures in a row an event is sent by itself: it may be what makes the
 #: calls fail that others are part of.
 ALONE = 4
 
 #: Dead letters that are parked together, about.
 PARK = 200
-
-
-@dataclass(frozen=True)
-class Policy:
-    """When an event is given up; it goes to the dead letters then."""
-
-    on_refused: OnRefused = "block"
-    #: How often an event is sent at most; None for ever. Only answers count that are
-    #: about the event itself, and only while the sink takes others.
-    max_attempts: int | None = None
-    #: Seconds after its first failure; None for ever.
-    max_age: float | None = None
-    #: Whether one that is larger than the sink takes is parked, and not refused. The
-    #: later ones of its key wait behind it, unless ``on_refused`` says otherwise.
-    parks_oversized: bool = True
-
-    @property
-    def skips(self) -> bool:
-        """Whether later events of a key may overtake one that is parked."""
-        return self.on_refused == "park-event"
 
 
 @dataclass
@@ -109,7 +80,7 @@ class Scheduler:
         bytes: int,  # noqa: A002 - the field's word, as in every sink's limits
         in_order: bool,
         jitter: Callable[[], float],
-        policy: Policy = Policy(),
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self._entries = entries
         self._bytes = bytes
@@ -407,7 +378,12 @@ class Scheduler:
         if not self.is_down and (is_alone or result.outcome is not Outcome.UNKNOWN):
             trouble.attempts += 1
         lane.trouble = trouble
-        reason = self._verdict(result.outcome, trouble, now)
+        reason = self._policy.verdict(
+            result.outcome,
+            attempts=trouble.attempts,
+            age=now - trouble.since,
+            is_down=self.is_down,
+        )
         if reason is not None:
             lane.verdict = DeadLetter(
                 event,
@@ -424,21 +400,6 @@ class Scheduler:
         longest = LONGEST_DELAY if event.problem else delay(lane.failures)
         lane.failures += 1
         heapq.heappush(self._waiting, (now + longest * self._jitter(), key))
-
-    def _verdict(self, outcome: Outcome, trouble: Trouble, now: float) -> Reason | None:
-        """Why the event is to be parked; None if it is to be sent again."""
-        policy = self._policy
-        if outcome is Outcome.OVERSIZED and policy.parks_oversized:
-            return "oversized"
-        if policy.on_refused == "block" or self.is_down:
-            return None
-        if outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
-            return "refused"
-        if policy.max_attempts is not None and trouble.attempts >= policy.max_attempts:
-            return "attempts"
-        if policy.max_age is not None and now - trouble.since >= policy.max_age:
-            return "age"
-        return None
 
     def _judge(
         self, batch: Sequence[Event], results: Sequence[Result], now: float

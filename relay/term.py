@@ -36,7 +36,8 @@ from .action import (
 from .event import Event
 from .floor import Floor
 from .lease import TTL, Lease
-from .scheduler import Policy, Scheduler
+from .policy import Policy
+from .scheduler import Scheduler
 from .sinks.sink import Result
 
 __all__ = ["End", "Options", "Term"]

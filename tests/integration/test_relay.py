@@ -26,8 +26,8 @@ from evtrig.errors import SinkError
 from evtrig.relay.event import Event
 from evtrig.relay.lease import TTL
 from evtrig.relay.outbox import Outbox
+from evtrig.relay.policy import Policy
 from evtrig.relay.relay import Options, Relay, Summary
-from evtrig.relay.scheduler import Policy
 from evtrig.relay.sinks.claim_check import ClaimCheck
 from evtrig.relay.sinks.sink import (
     ACKNOWLEDGED,

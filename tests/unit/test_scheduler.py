@@ -17,15 +17,8 @@ from hypothesis.stateful import (
 
 from evtrig.relay.dead_letter import Parked
 from evtrig.relay.event import Event
-from evtrig.relay.scheduler import (
-    ALONE,
-    FIRST_DELAY,
-    LONGEST_DELAY,
-    ON_REFUSED,
-    OnRefused,
-    Policy,
-    Scheduler,
-)
+from evtrig.relay.policy import ON_REFUSED, OnRefused, Policy
+from evtrig.relay.scheduler import ALONE, FIRST_DELAY, LONGEST_DELAY, Scheduler
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
 
 RETRY = Result(Outcome.RETRY, "later")
