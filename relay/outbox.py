@@ -28,6 +28,7 @@ from .privilege import DENIED, lacking
 from .statements import (
     CLAIM,
     DELETE,
+    DELETE_PARKED,
     FINISH_PARKING,
     GRANT,
     HOLDER,
@@ -323,8 +324,9 @@ class Outbox:
         """Move events to the dead letters, if ``epoch`` holds the lease.
 
         In two steps, of which the first decides: a relay that dies in between leaves
-        them in both places, for `recover`. Raises DatabaseError with a number of RETRY
-        if somebody holds a lock; nothing is half done then either.
+        them in both places, for `recover`; what is put back in between stays an event.
+        Raises DatabaseError with a number of RETRY if somebody holds a lock; nothing is
+        half done then either.
         """
         rows = json.dumps([
             (
@@ -355,9 +357,8 @@ class Outbox:
             and_ = f"AND {KEY_OF_DEAD} IN ({places})"
             sql = self._sql(PARKED_KEYS, and_=and_)
             keys |= {key for (key,) in self._connection.rows(sql, tuple(unclear))}
-        done = [letter.event for letter in letters if letter.event.id in ids]
-        if done:
-            self.delete(done, epoch)
+        if ids:
+            self._connection.execute(self._sql(DELETE_PARKED), (rows, RELAY, epoch))
         return Parked(ids, frozenset(keys))
 
     def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:

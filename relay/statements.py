@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "CLAIM",
     "DELETE",
+    "DELETE_PARKED",
     "FINISH_PARKING",
     "GRANT",
     "HOLDER",
@@ -130,6 +131,20 @@ SELECT d.`id`, {KEY_OF_DEAD}, d.`holds_key`
 PARKED_KEYS = f"""\
 SELECT DISTINCT {KEY_OF_DEAD} FROM {{dead_letters}} AS d
  WHERE d.`holds_key` {{and_}}
+"""
+# Only while they are dead letters: somebody may have put them back since they were
+# copied, and what is among the events then is all there is of them. Both servers lock
+# the rows of all tables here, so that one of the two waits for the other.
+DELETE_PARKED = """\
+DELETE {events}
+  FROM JSON_TABLE(%s, '$[*]' COLUMNS (
+           `id` BIGINT UNSIGNED PATH '$[0]',
+           `uid` BIGINT UNSIGNED PATH '$[1]')) AS x
+       STRAIGHT_JOIN {dead_letters} AS d FORCE INDEX (PRIMARY)
+           ON d.`id` = x.`id` AND d.`uid` = x.`uid`
+       STRAIGHT_JOIN {events} FORCE INDEX (PRIMARY)
+           ON {events}.`id` = d.`id` AND {events}.`uid` = d.`uid`
+       JOIN {state} AS s ON s.`name` = %s AND s.`holder` = %s
 """
 # What is in both places was parked by a relay that died before it could delete.
 FINISH_PARKING = """\

@@ -24,6 +24,7 @@ from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import EvtrigError
 from evtrig.relay import dead_letters as module
+from evtrig.relay.dead_letter import DeadLetter
 from evtrig.relay.dead_letters import DeadLetters
 from evtrig.relay.letter import PutBack, Selection
 from evtrig.relay.outbox import Outbox
@@ -484,6 +485,49 @@ def test_what_is_put_aside_meanwhile_is_taken_along(box: Box) -> None:
         holder.execute("COMMIT")
         assert "2 events of 1 row" in ended.result().stdout
     assert (box.ids("events"), box.ids()) == ([5, 9], [])
+
+
+def test_what_is_put_back_while_the_relay_puts_it_aside_is_not_lost(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in both tables then, and the relay is about to take it out of one."""
+    box.insert(5, key=7)
+    with parking(box) as (relay, epoch, letters):
+        rows = relay._connection.rows
+
+        def put_back_first(*arguments: object) -> object:
+            found = rows(*arguments)
+            box.run("retry", "5")
+            return found
+
+        monkeypatch.setattr(relay._connection, "rows", put_back_first)
+        relay.park(letters, epoch)
+    assert (box.ids("events"), box.ids()) == ([5], [])
+
+
+def test_the_relay_waits_for_whoever_is_putting_it_back(box: Box) -> None:
+    box.insert(5, key=7)
+    with parking(box) as (relay, epoch, letters), ThreadPoolExecutor() as pool:
+        box.park(5)
+        other = box.others()
+        other.execute(f"DELETE FROM {box.dead} WHERE id = 5")
+        ended = pool.submit(relay.park, letters, epoch)
+        box.until_somebody_waits()
+        other.execute("COMMIT")
+        ended.result()
+    assert (box.ids("events"), box.ids()) == ([5], [])
+
+
+@contextlib.contextmanager
+def parking(box: Box) -> Iterator[tuple[Outbox, int, list[DeadLetter]]]:
+    """A relay that is going to put every event aside."""
+    relay = Outbox.connect(Dsn.parse(box.server.dsn), box.schema, ttl=10)
+    try:
+        epoch = relay.claim()
+        assert relay.grant(epoch, "here:1", 10)
+        yield relay, epoch, [DeadLetter(e, "refused", True) for e in relay.read(10)]
+    finally:
+        relay.close()
 
 
 def test_what_the_sink_still_refuses_is_not_put_back_for_ever(
