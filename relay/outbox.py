@@ -14,11 +14,14 @@ from ..database.connection import (
     READ_ONLY,
     RETRY,
     SPECIFIC_ACCESS_DENIED,
+    UNKNOWN_COLUMN,
+    UNKNOWN_DATABASE,
     Connection,
     Row,
 )
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError
+from . import column
 from .dead_letter import DeadLetter, Parked
 from .envelope import is_json
 from .event import Event
@@ -121,8 +124,7 @@ class Outbox:
                     hint="Connect to the primary (on Aurora: the cluster endpoint).",
                 )
             outbox.server = connection.row(WHICH_SERVER)
-            outbox.check_privileges()
-            outbox.holder()
+            outbox.check()
         except BaseException:
             connection.close()
             raise
@@ -151,11 +153,12 @@ class Outbox:
             )
         return reader
 
-    def check_privileges(self) -> None:
+    def check(self) -> None:
         """Try every statement of a relay on no row at all.
 
-        A relay that found out later that it may not delete would have published a batch
-        by then, and again at each start. Raises EvtrigError with everything missing.
+        A relay that found out later that it may not delete, or that a table is of an
+        older version, would have published a batch by then, and again at each start.
+        Raises EvtrigError with everything missing.
         """
         try:
             self._rows(self._sql(READ, where=""), (0,))
@@ -164,10 +167,23 @@ class Outbox:
             for statement in (WATCH, CLAIM, GRANT, RENEW, RELEASE):
                 # No relay is called 0.
                 self._execute(statement, ("0",) * statement.count("%s"))
+            self.holder()
         except DatabaseError as error:
-            if error.number not in DENIED:
-                raise
-            raise lacking(self._connection, self._names) or error from None
+            raise self._explained(error) from None
+
+    def _explained(self, error: DatabaseError) -> EvtrigError:
+        """What is wrong with the account or the tables, if it is one of these."""
+        if error.number in DENIED:
+            return lacking(self._connection, self._names) or error
+        if error.number == UNKNOWN_COLUMN:
+            return column.absent(self._connection, self._schema) or error
+        if error.number == UNKNOWN_DATABASE:
+            return DatabaseError(
+                f"there is no schema {self._schema} at {self._connection.dsn}",
+                number=error.number,
+                hint="Is --outbox right? evtrig install makes the schema.",
+            )
+        return error
 
     def close(self) -> None:
         self._connection.close()
