@@ -19,7 +19,7 @@ from tables import outbox_tables
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 
-__all__ = ["Box", "Writers", "line", "read", "until"]
+__all__ = ["Box", "Writers", "failed_clearly", "line", "read", "until"]
 
 # A relay with a lease of argv[4] seconds, taking over if there is an argv[5].
 RELAY = """
@@ -217,6 +217,15 @@ def read(path: Path) -> list[dict[str, Any]]:
     text = path.read_text()
     assert text == "" or text.endswith("\n")
     return [json.loads(row) for row in text.split("\n")[:-1]]
+
+
+def failed_clearly(process: subprocess.Popen[str], what: str) -> None:
+    """It has ended by itself, with an error that says what and what to do."""
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert what in errors
+    assert "→" in errors
+    assert "Traceback" not in errors
 
 
 def line(process: subprocess.Popen[str], what: str) -> None:

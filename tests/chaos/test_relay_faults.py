@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from chaos.box import Box, Writers, line, read, until
+from chaos.box import Box, Writers, failed_clearly, line, read, until
 
 from evtrig.demo.server import LocalServer
 from evtrig.relay.event import Event
@@ -266,11 +266,3 @@ class TestFile:
         sink.close()
         found = {envelope["id"] for envelope in read(path)}
         assert found >= set(written)
-
-
-def failed_clearly(process: subprocess.Popen[str], what: str) -> None:
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert what in errors
-    assert "→" in errors
-    assert "Traceback" not in errors
