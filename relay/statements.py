@@ -176,9 +176,12 @@ SELECT `claim`, `holder`, `holder_id`, CAST(`expires_at` AS CHAR),
   FROM {state}
  WHERE `name` = %s
 """
+# MIN, which both servers answer by one look into the index. Of EXISTS they make a scan
+# of the whole table where they take it for nearly empty, and pass over all the rows
+# that an old snapshot keeps: 50 to 200 ms for 200,000 (MySQL 9.7, MariaDB 10.11).
 WATCH = """\
 SELECT `holder` = %s AND `claim` = %s,
-       EXISTS (SELECT 1 FROM {events} WHERE `id` >= %s)
+       (SELECT MIN(`id`) FROM {events} WHERE `id` >= %s) IS NOT NULL
   FROM {state}
  WHERE `name` = %s
 """
