@@ -374,8 +374,11 @@ class Outbox:
             sql = self._sql(PARKED_KEYS, and_=and_)
             keys |= {key for (key,) in self._connection.rows(sql, tuple(unclear))}
         if ids:
-            self._connection.execute(self._sql(DELETE_PARKED), (rows, RELAY, epoch))
+            self._delete_parked(rows, epoch)
         return Parked(ids, frozenset(keys))
+
+    def _delete_parked(self, rows: str, epoch: int) -> None:
+        self._connection.execute(self._sql(DELETE_PARKED), (rows, RELAY, epoch))
 
     def _execute(self, statement: str, arguments: tuple[object, ...]) -> int:
         sql = self._sql(statement)

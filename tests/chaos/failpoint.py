@@ -114,12 +114,7 @@ def around(step: str, run: Callable[..., Any]) -> Callable[..., Any]:
 class Stepwise(Outbox):
     """With a step before and after each statement."""
 
-    _parks = False
-
     def delete(self, events: Iterable[Event], epoch: int) -> int:
-        if self._parks:
-            failpoint.reach("park:between")
-            return super().delete(events, epoch)
         failpoint.reach("delete:before")
         count = super().delete(events, epoch)
         failpoint.reach("delete:after")
@@ -127,11 +122,13 @@ class Stepwise(Outbox):
 
     def park(self, letters: Sequence[DeadLetter], epoch: int) -> Parked:
         failpoint.reach("park:before")
-        self._parks = True
         parked = super().park(letters, epoch)
-        self._parks = False
         failpoint.reach("park:after")
         return parked
+
+    def _delete_parked(self, rows: str, epoch: int) -> None:
+        failpoint.reach("park:between")
+        super()._delete_parked(rows, epoch)
 
 
 for step, method in METHODS.items():
