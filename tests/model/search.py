@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -52,17 +50,6 @@ class Found:
         )
 
 
-@contextlib.contextmanager
-def without_collecting() -> Iterator[None]:
-    """Millions of tuples and no cycles: to look for some takes a third of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@without_collecting()
 def search(world: World, *, most: int = 10_000_000) -> Found:
     """Look at every state, or until one is wrong or there were ``most`` of them.
 

@@ -27,8 +27,16 @@ from model.cores import Core, Cores, no_jitter
 from model.database import Database, Pair, Rows
 
 from evtrig.relay import term as term_module
-from evtrig.relay.action import Claim, Delete, Grant, Look, Park, Read, Release
-from evtrig.relay.action import Statement as Statement
+from evtrig.relay.action import (
+    Claim,
+    Delete,
+    Grant,
+    Look,
+    Park,
+    Read,
+    Release,
+    Statement,
+)
 from evtrig.relay.event import Event
 from evtrig.relay.floor import Floor
 from evtrig.relay.lease import Holder, Lease
