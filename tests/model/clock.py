@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from model.cores import Core, Cores, no_jitter
+from model.cores import Core, Cores, no_jitter, set_window
 from model.database import Database, Pair, Rows, Writer
 from model.world import Following, Numbered, described
 
@@ -65,6 +65,7 @@ class State(NamedTuple):
 class Clocked:
     def __init__(self, setup: ClockedSetup) -> None:
         self.setup = setup
+        set_window(200)
         self.cores = Cores(has_clock=True, most_events=setup.events)
         self.database = Database([(key,) for key in "abcd"[: setup.events]])
         self.rows: Numbered[Rows] = Numbered()

@@ -20,13 +20,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evtrig.relay import term
 from evtrig.relay.action import Publish, Read, Statement
 from evtrig.relay.event import Event
 from evtrig.relay.scheduler import ALONE
 from evtrig.relay.sinks.sink import Result
 from evtrig.relay.term import Term
 
-__all__ = ["Core", "Cores", "Facts", "no_jitter"]
+__all__ = ["Core", "Cores", "Facts", "no_jitter", "set_window"]
 
 #: Seconds after which every time has come, a holder's that is given up (301) too.
 LEAP = 1000.0
@@ -60,6 +61,12 @@ OF_SIZE = frozenset({"_average"})
 
 def no_jitter() -> float:
     return 1.0
+
+
+def set_window(events: int) -> None:
+    """How many events a core holds at most, until the next world says otherwise: it
+    cannot be handed in."""
+    term.WINDOW = term.FIRST_READ = events
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from model.cores import Core, Cores, no_jitter
+from model.cores import Core, Cores, no_jitter, set_window
 from model.database import Database, Pair, Rows
 
-from evtrig.relay import term as term_module
 from evtrig.relay.action import (
     Claim,
     Delete,
@@ -201,9 +200,7 @@ class World:
             rolls_back=setup.rolls_back,
             fails_over="failover" in setup.faults,
         )
-        # What cannot be handed in.
-        term_module.WINDOW = setup.window
-        term_module.FIRST_READ = min(setup.window, 200)
+        set_window(setup.window)
         self._events: dict[Pair, Event] = {}
         #: What is remembered of steps that depend on little.
         self._writes: dict[int, list[tuple[str, int]]] = {}
