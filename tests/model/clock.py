@@ -163,7 +163,9 @@ class Clocked:
         statement = relay.statement
         assert statement is not None
         rows = self.rows.items[state.rows]
-        rows = rows._replace(is_expired=state.expires_at <= state.now)
+        rows = rows._replace(
+            is_expired=state.expires_at <= state.now, expires_at=state.expires_at
+        )
         after, answer = rows, None
         for step in range(self.database.steps(statement)):
             after, answer = self.database.step(after, statement, step, answer)
@@ -178,7 +180,8 @@ class Clocked:
             if isinstance(statement, Delete | Release)
             else (f"'s {type(statement).__name__} is carried out",),
             relay._replace(is_done=True, answer=answer),
-            rows=self.rows.number(after._replace(is_expired=False)), expires_at=until,
+            rows=self.rows.number(after._replace(is_expired=False, expires_at=0)),
+            expires_at=until,
         )  # fmt: skip
 
     def _step(self, state: State, relay: Relay, *step: Any) -> tuple[int, Any]:

@@ -69,8 +69,9 @@ class Rows(NamedTuple):
     log: tuple[tuple[int, ...], ...] = ()
     claim: int = 0
     holder: int = 0
-    #: Whether the holder's time is over.
+    #: Whether the holder's time is over; and when that is, where there is a clock.
     is_expired: bool = False
+    expires_at: int = 0
     #: Changes whose order nothing is promised of: parked while their key went on.
     skipped: frozenset[int] = frozenset()
     #: Changes whose events the operator has thrown away.
@@ -248,7 +249,7 @@ class Database:
                 return rows._replace(claim=rows.claim + 1), rows.claim + 1
             case Grant(epoch, gone):
                 is_free = rows.holder == 0 or rows.is_expired
-                is_gone = gone is not None and gone[0] == rows.holder
+                is_gone = gone == (rows.holder, str(rows.expires_at))
                 if rows.claim == epoch and (is_free or is_gone):
                     return rows._replace(holder=epoch, is_expired=False), True
                 return rows, False
