@@ -189,7 +189,8 @@ def relay(
         raise EvtrigError(
             f"the outbox is not empty, {summary.left} events or more are left{why}",
             hint="They stay until a relay publishes them."
-            + (" The sink refuses the oldest of each key." * summary.is_stuck),
+            + " Those that hold the others up are named above: mend what is wrong with"
+            " them, or put them aside with --on-refused park-key." * summary.is_stuck,
         )
 
 

@@ -32,8 +32,11 @@ class Hands:
 
     def __init__(self, outbox: Outbox, sink: Sink, clock: Callable[[], float]) -> None:
         self._outbox, self._sink, self._clock = outbox, sink, clock
-        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        # Not a SimpleQueue: up to Python 3.12 its get() never ends if a signal is
+        # handled while it waits, and the time-out is over by then.
+        self._done: queue.Queue[Done] = queue.Queue()
         self._reader: Outbox | None = None
+        self._is_closing = False
         self._publishing = ThreadPoolExecutor(sink.limits.calls, "publish")
         self._reading = ThreadPoolExecutor(1, "read")
 
@@ -45,6 +48,7 @@ class Hands:
 
     def join(self) -> None:
         self._publishing.shutdown()
+        self._is_closing = True
         if self._reader is not None:
             self._reader.abort()
         self._reading.shutdown(cancel_futures=True)
@@ -93,7 +97,7 @@ class Hands:
             return self._read_once(read)
         except ConnectionLost:
             # It may only have been idle for too long: nothing depends on it.
-            if self._reader is None:
+            if self._reader is None or self._is_closing:
                 raise
             self._reader.close()
             self._reader = None

@@ -7,6 +7,7 @@ that freezes holds no lock.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from .statements import (
     FINISH_PARKING,
     GRANT,
     HOLDER,
+    INCREMENT,
     JSON_COLUMNS,
     KEY,
     KEY_OF_DEAD,
@@ -94,6 +96,8 @@ class Outbox:
         self._schema = schema
         #: Tells it from another one that the same name leads to.
         self.server: Row | None = None
+        #: Whether no other server issues ids for the same table.
+        self.is_alone = False
 
     @classmethod
     def connect(cls, dsn: Dsn, schema: str, *, ttl: int) -> Outbox:
@@ -102,18 +106,22 @@ class Outbox:
         A server that does not answer, or a client that has gone, must not outlast the
         lease by much.
         """
+        lock_wait = 1 if ttl < TTL else 2
         connection = Connection(
             dsn,
             settings={
                 **SETTINGS,
                 "wait_timeout": 2 * ttl,
-                # Not to miss a renewal over it.
-                "innodb_lock_wait_timeout": 1 if ttl < TTL else 2,
+                # Not to miss a renewal over it. The second is for LOCK TABLES.
+                "innodb_lock_wait_timeout": lock_wait,
+                "lock_wait_timeout": lock_wait,
             },
             found_rows=True,
             has_schema=False,
             connect_timeout=max(1, ttl // 2),
-            read_timeout=max(1, ttl // 2),
+            # Longer than any lock is waited for: a connection that is given up forgets
+            # what was acknowledged.
+            read_timeout=max(lock_wait + 2, ttl // 2),
         )
         outbox = cls(connection, schema)
         try:
@@ -124,6 +132,7 @@ class Outbox:
                     hint="Connect to the primary (on Aurora: the cluster endpoint).",
                 )
             outbox.server = connection.row(WHICH_SERVER)
+            outbox.is_alone = connection.value(INCREMENT) == 1
             outbox.check()
         except BaseException:
             connection.close()
@@ -304,26 +313,29 @@ class Outbox:
     def transactions(self) -> list[Transaction] | None:
         """Open transactions that may have written; None if the server does not tell.
 
-        It shows them to whoever has PROCESS, up to 0.1 s late, and to others as an
-        empty list (MySQL 9.7) or not at all: one of our own, which has to be among
-        them, says which it is.
+        It shows them to whoever has PROCESS, and to others as an empty list (MySQL 9.7)
+        or not at all; and it shows an old list for as long as anybody asks for it more
+        often than every 0.1 s. This very question has to be in it.
         """
+        nonce = secrets.token_hex(8)
         self._connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         try:
-            rows = self._connection.rows(TRANSACTIONS)
+            rows = self._connection.rows(TRANSACTIONS.format(nonce=nonce))
         except DatabaseError as error:
             if error.number != SPECIFIC_ACCESS_DENIED:
                 raise
             rows = ()
-        self._connection.execute("COMMIT")
-        if not any(is_own for _, _, _, is_own, _ in rows):
+        finally:
+            self._connection.execute("COMMIT")
+        # By the nonce: the list may be old, and then an earlier one of ours is in it.
+        if not any(nonce in (query or "") for *_, query in rows):
             return None
         return [
             Transaction(
                 str(id_) if int(id_) else "",
                 f"{session} {started}" if session else "",
             )
-            for id_, session, started, is_own, may_write in rows
+            for id_, session, started, is_own, may_write, _ in rows
             if may_write and not is_own
         ]
 

@@ -141,7 +141,7 @@ class Relay:
         """Hold the lease as often as it can be had, until there is a reason to stop."""
         with Hands(outbox, self.sink, self.clock) as hands:
             while True:
-                term = self._term(own)
+                term = self._term(own, outbox)
                 try:
                     self._run(term, outbox, hands)
                 except ConnectionLost:
@@ -161,7 +161,7 @@ class Relay:
                 )
                 own = 0
 
-    def _term(self, own: int) -> Term:
+    def _term(self, own: int, outbox: Outbox) -> Term:
         sink, options = self.sink, self.options
         lease = Lease(
             ttl=options.ttl,
@@ -176,7 +176,7 @@ class Relay:
             jitter=random.random,
             policy=options.policy,
         )
-        floor = Floor(is_on=True)
+        floor = Floor(is_on=outbox.is_alone)
         return Term(lease, scheduler, floor, options, calls=sink.limits.calls)
 
     def _run(self, term: Term, outbox: Outbox, hands: Hands) -> None:

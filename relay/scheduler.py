@@ -201,16 +201,21 @@ class Scheduler:
         if self.is_down:
             if self._in_flight or now < self._probe_at:
                 return ()
-            # What has never failed first, or events that are refused time and again
-            # would be all that is ever tried.
-            fresh = [item for item in self._ready if not self._lanes[item[1]].failures]
-            if fresh:
-                rest = [item for item in self._ready if self._lanes[item[1]].failures]
-                batch = self._fill(fresh, now)
-                self._ready = fresh + rest
-                heapq.heapify(self._ready)
-                return batch
+            # What the sink has not refused first, and of that what has failed least: a
+            # few that are refused time and again would be all that is ever tried.
+            best = min((self._hopeless(key) for _, key in self._ready), default=None)
+            first = [item for item in self._ready if self._hopeless(item[1]) == best]
+            rest = [item for item in self._ready if self._hopeless(item[1]) != best]
+            heapq.heapify(first)
+            batch = self._fill(first, now)
+            self._ready = first + rest
+            heapq.heapify(self._ready)
+            return batch
         return self._fill(self._ready, now)
+
+    def _hopeless(self, key: str) -> tuple[bool, int]:
+        lane = self._lanes[key]
+        return lane.is_refused, lane.failures
 
     def _fill(self, ready: list[tuple[int, str]], now: float) -> tuple[Event, ...]:
         """A batch of the first events of a heap of lanes, which leave it."""
@@ -221,7 +226,7 @@ class Scheduler:
             lane = self._lanes[key]
             if lane.events[0].problem:
                 heapq.heappop(ready)
-                self._settle_unsent(key, now)
+                self._settle_unsent(key, ready, now)
                 continue
             is_alone = lane.failures >= ALONE
             if is_alone and batch:
@@ -325,9 +330,8 @@ class Scheduler:
     # Below: how lanes move between ready, in flight, waiting and parking.
 
     def _lane_of(self, event: Event) -> str:
-        if self._in_order and event.key not in self._parked:
-            return ""
-        return event.key
+        own = event.key in self._parked or event.key in self._lanes
+        return event.key if own or not self._in_order else ""
 
     def _forget(self, event: Event) -> None:
         self._ids.discard(event.id)
@@ -361,9 +365,22 @@ class Scheduler:
         else:
             heapq.heappush(self._ready, (lane.events[0].id, key))
 
-    def _settle_unsent(self, key: str, now: float) -> None:
+    def _settle_unsent(
+        self, key: str, ready: list[tuple[int, str]], now: float
+    ) -> None:
         """The first event of a lane has no envelope that could be sent."""
-        event = self._lanes[key].events[0]
+        lane = self._lanes[key]
+        event = lane.events[0]
+        if key != event.key:
+            # All keys are in this lane; from here on this one has its own.
+            own = deque(other for other in lane.events if other.key == event.key)
+            lane.events = deque(e for e in lane.events if e.key != event.key)
+            if lane.events:
+                heapq.heappush(ready, (lane.events[0].id, key))
+            else:
+                del self._lanes[key]
+            key = event.key
+            self._lanes[key] = Lane(own)
         outcome = Outcome.OVERSIZED if event.is_oversized else Outcome.REFUSED
         self._fail(key, event, Result(outcome, event.problem), now, is_alone=True)
 

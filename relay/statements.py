@@ -13,6 +13,7 @@ __all__ = [
     "FINISH_PARKING",
     "GRANT",
     "HOLDER",
+    "INCREMENT",
     "JSON_COLUMNS",
     "KEY",
     "KEY_OF_DEAD",
@@ -188,10 +189,14 @@ SELECT `holder` = %s AND `claim` = %s,
 
 # Whoever has neither locked nor changed anything has no id: a dump, for example.
 TRANSACTIONS = """\
+/* {nonce} */
 SELECT `trx_id`, `trx_mysql_thread_id`, `trx_started`,
        `trx_mysql_thread_id` = CONNECTION_ID(),
-       `trx_rows_modified` > 0 OR `trx_tables_locked` > 0 OR `trx_lock_structs` > 0
+       `trx_rows_modified` > 0 OR `trx_tables_locked` > 0 OR `trx_lock_structs` > 0,
+       `trx_query`
   FROM information_schema.innodb_trx
 """
 # By this two connections tell whether they are to the same server.
+# Not 1 where several servers write: others' transactions are in no list of this one.
+INCREMENT = "SELECT @@GLOBAL.auto_increment_increment"
 WHICH_SERVER = "SELECT @@hostname, @@port, @@server_id"

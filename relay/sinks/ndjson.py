@@ -125,7 +125,14 @@ class FileSink:
         except BlockingIOError:
             return Result(Outcome.UNKNOWN, f"another process writes to {self._path}")
         try:
-            end = os.fstat(self._descriptor).st_size - self._torn_bytes()
+            status = os.fstat(self._descriptor)
+            if not status.st_nlink:
+                raise SinkError(
+                    f"{self._path} was deleted or replaced while the relay wrote to it",
+                    hint="Start the relay again: it makes a new file. Events that were"
+                    " not acknowledged stay in the outbox.",
+                )
+            end = status.st_size - self._torn_bytes()
             os.ftruncate(self._descriptor, end)
             if not may_send():
                 return LEASE_RAN_OUT

@@ -98,6 +98,11 @@ class SqsSink:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise UsageError(
+                "the URL of a queue holds no user or password",
+                hint="Leave them out; credentials come from the AWS configuration.",
+            )
         if parts.scheme not in ("http", "https") or not parts.path.strip("/"):
             raise UsageError(
                 "the sink sqs: needs the URL of a queue",

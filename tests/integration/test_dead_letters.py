@@ -518,6 +518,31 @@ def test_the_relay_waits_for_whoever_is_putting_it_back(box: Box) -> None:
     assert (box.ids("events"), box.ids()) == ([5], [])
 
 
+def test_what_is_put_back_while_a_relay_finishes_parking_is_not_lost(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay has died in the middle of parking: the event is in both tables."""
+    box.insert(5, key=7)
+    box.park(5)
+    relay = Outbox.connect(Dsn.parse(box.server.dsn), box.schema, ttl=10)
+    epoch = relay.claim()
+    relay.grant(epoch, "here", 10)
+    execute = DeadLetters._execute
+    recovered = []
+
+    def recover_first(self: DeadLetters, query: str, *more: object) -> int:
+        if query is module.DELETE and not recovered:
+            recovered.append(relay.recover(epoch))
+        return execute(self, query, *more)
+
+    monkeypatch.setattr(DeadLetters, "_execute", recover_first)
+    with DeadLetters.connect(Dsn.parse(box.server.dsn), box.schema) as letters:
+        letters.put_back(Selection(), PutBack())
+    assert recovered
+    relay.close()
+    assert (box.ids("events"), box.ids()) == ([5], [])
+
+
 @contextlib.contextmanager
 def parking(box: Box) -> Iterator[tuple[Outbox, int, list[DeadLetter]]]:
     """A relay that is going to put every event aside."""
