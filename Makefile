@@ -23,9 +23,10 @@ test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
 soak: servers venv ## faults for MINUTES=10 a server (ARGS="--server mysql --seed 7")
 	@$(VENV)/bin/python tests/chaos/soak.py --minutes $(MINUTES) $(ARGS)
 
-bench: servers venv ## figures, the cost of capture and of many tables (ARGS="--server mysql")
+bench: servers venv ## figures: capture, many tables, the relay (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)
 	@$(VENV)/bin/python benchmarks/tables.py $(filter --server mysql mariadb,$(ARGS))
+	@$(VENV)/bin/python benchmarks/relay.py $(filter --server mysql mariadb,$(ARGS))
 
 check: venv ## style, types, and whether generated documentation is up to date
 	@$(VENV)/bin/ruff check .
