@@ -430,7 +430,7 @@ class DeadLetters:
             # the events when we looked. It locks the dead letters that it goes by, so
             # it has ended by now, or waits for us and finds none.
             kept = sum(self._rows(KEPT, (batch,))[0][0] for batch in batches)
-            is_whole = deleted == kept == len(pairs)
+            is_whole = bool(deleted == kept == len(pairs))
             if not is_whole:
                 self._connection.execute("ROLLBACK")
         return is_whole

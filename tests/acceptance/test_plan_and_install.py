@@ -70,7 +70,7 @@ def test_a_plan_lists_what_is_missing_and_changes_nothing(shop: User) -> None:
 def test_after_an_install_there_is_nothing_to_change(shop: User) -> None:
     shop.run("install", "--yes")
     assert shop.run("plan", "--exit-code").stdout == (
-        "nothing to change (10 as they should be)\n"
+        "nothing to change (11 as they should be)\n"
     )
 
 
