@@ -58,6 +58,14 @@ def test_a_table_of_the_outbox_that_is_gone(checked: Checked, what: str) -> None
     checked.run("INSERT INTO t VALUES (1, 'a')")
 
 
+def test_an_outbox_of_an_older_version_fails_no_write(checked: Checked) -> None:
+    checked.capture(T, t={})
+    statement = f"DROP TABLE {checked.outbox}.dead_letters"
+    found = checked.comes_and_goes("outbox-missing", lambda: checked.run(statement))
+    assert "the relay" in found.consequence
+    assert "write" not in found.consequence
+
+
 def test_a_missing_trigger(checked: Checked) -> None:
     checked.capture(T, t={})
     found = checked.comes_and_goes(

@@ -532,3 +532,45 @@ def parking(
         jitter=lambda: 1.0,
         policy=Policy(policy, max_attempts, max_age),
     )
+
+
+def test_a_few_refused_keys_do_not_keep_a_sink_down_for_the_others() -> None:
+    window = scheduler(entries=4)
+    window.admit([event(n, f"poison {n}") for n in range(1, 7)])
+    window.admit([event(9, "good")])
+    now = 0.0
+    taken = False
+    # An outage: nothing is taken of anybody.
+    for _ in range(12):
+        batch = window.next_batch(now)
+        window.settle(batch, [UNKNOWN] * len(batch), now)
+        now += LONGEST_DELAY
+    # It is over, and the sink refuses the poison only.
+    for _ in range(12):
+        while batch := window.next_batch(now):
+            answers = [
+                REFUSED if "poison" in sent.key else ACKNOWLEDGED for sent in batch
+            ]
+            taken = taken or ACKNOWLEDGED in answers
+            window.settle(batch, answers, now)
+        now += LONGEST_DELAY
+    assert taken
+
+
+def test_in_an_ordered_sink_too_a_bad_row_holds_back_its_key_only() -> None:
+    window = scheduler(in_order=True)
+    bad = Event(2, 2, "a", "", problem="after is not JSON")
+    window.admit([event(1, "a"), bad, event(3, "b"), event(4, "a"), event(5, "b")])
+    batch = window.next_batch(0)
+    assert ids(batch) == [1]
+    window.settle(batch, [ACKNOWLEDGED], 0)
+    batch = window.next_batch(0)
+    assert ids(batch) == [3, 5]
+    window.admit([event(6, "a")])
+    window.settle(batch, [ACKNOWLEDGED] * 2, 0)
+    assert window.next_batch(0) == ()
+    assert window.is_stuck
+    assert window.next_batch(LONGEST_DELAY) == ()
+    assert set(window.forgotten()) == {2, 4, 6}, "to be read again, in order"
+    window.admit([event(2, "a"), event(4, "a"), event(6, "a")])
+    assert ids(window.next_batch(LONGEST_DELAY)) == [2, 4, 6]
