@@ -181,7 +181,7 @@ def test_a_replica_is_refused_and_its_source_is_not(
     assert count(replica, tables) == 1
     run(source.dsn, tmp_path, "install", "--yes")
     execute(source, "INSERT INTO shop.orders VALUES (1, 'x')")
-    wait_for(lambda: count(replica, tables) == 3)
+    wait_for(lambda: count(replica, tables) == 4)
     wait_for(lambda: count(replica, "evtrig.events") == 1)
     execute(replica, "SET GLOBAL read_only = 1")
     assert "is read-only" in run(replica.dsn, tmp_path, "plan", code=1).stderr

@@ -322,7 +322,8 @@ def test_a_relay_that_dies_at_any_step_loses_nothing(lanes: list[Lane]) -> None:
 
     gaps = [gap for lane in lanes for gap in lane.gaps]
     assert len(gaps) == len(STEPS)
-    assert max(gaps) < TTL + 1, gaps
+    # Until the first event of the successor; a busy machine is given a second more.
+    assert max(gaps) < TTL + 2, gaps
 
 
 def test_a_relay_that_was_frozen_at_any_step_sends_and_deletes_nothing_later(

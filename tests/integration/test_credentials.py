@@ -336,7 +336,8 @@ def test_a_relay_connects_again_with_a_new_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, authority = iam_server
-    signer = Signer(FIRST, SECOND)
+    # For each connection one: the relay's reads have their own.
+    signer = Signer(FIRST, FIRST, SECOND, SECOND)
     monkeypatch.setattr(rds_iam, "session", lambda: signer)
     query = f"auth=rds-iam&region=eu-west-1&ssl_ca={authority.ca}"
     dsn = Dsn.parse(f"mysql://app@127.0.0.1:{server.port}/?{query}")
@@ -349,7 +350,7 @@ def test_a_relay_connects_again_with_a_new_token(
         box.cut_off("app")
         relay.publishes()
     place = {"DBHostname": "127.0.0.1", "Port": server.port, "DBUsername": "app"}
-    assert signer.asked == [{**place, "Region": "eu-west-1"}] * 2
+    assert signer.asked == [{**place, "Region": "eu-west-1"}] * 4
 
 
 def test_a_refused_token_says_what_iam_has_to_allow(

@@ -16,6 +16,7 @@ from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import ConnectionLost, DatabaseError, EvtrigError
 from evtrig.relay.event import Event
+from evtrig.relay.floor import Transaction
 from evtrig.relay.outbox import Outbox
 
 Query = Callable[..., tuple[tuple[object, ...], ...]]
@@ -461,14 +462,20 @@ class TestTransactions:
         run = runner(writer)
         run("XA START 'a'")
         box.insert(3, query=run)
-        before_long(lambda: sessions(relay) == [writer.thread_id()])
-        ((before,),) = [relay.transactions()]
+        found: list[Transaction] = []
+
+        def is_of(session: int) -> bool:
+            found[:] = relay.transactions() or []
+            return [number_of(each) for each in found] == [session]
+
+        before_long(lambda: is_of(writer.thread_id()))
+        (before,) = found
         run("XA END 'a'")
         run("XA PREPARE 'a'")
         writer.close()
         try:
-            before_long(lambda: sessions(relay) == [0])
-            ((after,),) = [relay.transactions()]
+            before_long(lambda: is_of(0))
+            (after,) = found
             assert (after.id, after.session) == (before.id, "")
         finally:
             box.query("XA ROLLBACK 'a'")
@@ -499,7 +506,12 @@ def sessions(relay: Outbox) -> list[int] | None:
     found = relay.transactions()
     if found is None:
         return None
-    return [int(t.session.split(" ")[0]) if t.session else 0 for t in found]
+    return [number_of(transaction) for transaction in found]
+
+
+def number_of(transaction: Transaction) -> int:
+    """Of its session, 0 if it has none."""
+    return int(transaction.session.split(" ")[0]) if transaction.session else 0
 
 
 def before_long(condition: Callable[[], object], seconds: float = 10) -> None:
