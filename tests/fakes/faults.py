@@ -36,6 +36,7 @@ __all__ = [
     "Reset",
     "Rule",
     "access_denied",
+    "body_of",
     "internal_failure",
     "script",
     "service_unavailable",
@@ -83,15 +84,20 @@ class FailEntries:
     On an action that is not a batch the call is refused with ``code``.
     """
 
-    code: str = "InternalError"
+    #: None: what the service itself gives when it is to blame.
+    code: str | None = None
     #: True: refused, for ever. False: may be taken when it is sent again.
     sender_fault: bool = False
     message: str = "by the fault script"
-    #: Which entries, as they were sent (``entry["MessageBody"]``, …).
+    #: Which entries, as they were sent (``entry["MessageBody"]``, …); ``body_of``
+    #: finds the body of every service's. Kinesis' ``Data`` is decoded to text.
     where: Callable[[Mapping[str, Any]], bool] = lambda entry: True
     #: Chance of an entry that ``where`` picks.
     rate: float = 1.0
 
+
+#: What the body is called by SQS, SNS, Kinesis and EventBridge.
+_BODIES = ("MessageBody", "Message", "Data", "Detail")
 
 Fault: TypeAlias = Answer | Delay | Reset | LoseAcknowledgement | Hang | FailEntries
 
@@ -122,7 +128,16 @@ def script(
     return found
 
 
+def body_of(entry: Mapping[str, Any]) -> str:
+    """The body of an entry of any service, or its id where it has none."""
+    for name in _BODIES:
+        if name in entry:
+            return str(entry[name])
+    return str(entry.get("Id", ""))
+
+
 def access_denied(action: str = "sqs:sendmessage") -> AwsError:
+    """As SQS says it; ``sns``, ``kinesis`` and ``eventbridge`` have their own."""
     return AwsError(
         "AccessDeniedException",
         f"User: arn:aws:iam::123456789012:user/fake is not authorized to perform: "
@@ -174,21 +189,21 @@ class Rule:
         self.hits += 1
         return True
 
-    def fail(self, entry: Mapping[str, Any]) -> EntryFailure | None:
+    def fail(self, entry: Mapping[str, Any], code: str) -> EntryFailure | None:
+        """How ``entry`` fails, by default with ``code``; None where it does not."""
         fault = self.fault
         assert isinstance(fault, FailEntries)
         if not fault.where(entry):
             return None
         if fault.rate < 1:
-            body = str(entry.get("MessageBody", entry.get("Id", "")))
             known_by = hashlib.blake2b(
-                body.encode("utf-8", "surrogatepass"), digest_size=12
+                body_of(entry).encode("utf-8", "surrogatepass"), digest_size=12
             ).digest()
             self._attempts[known_by] += 1
             attempt = self._attempts[known_by]
             if self._chance(f"{known_by.hex()}/{attempt}") >= fault.rate:
                 return None
-        return EntryFailure(fault.code, fault.message, fault.sender_fault)
+        return EntryFailure(fault.code or code, fault.message, fault.sender_fault)
 
     def _chance(self, what: str) -> float:
         digest = hashlib.blake2b(f"{self._salt}/{what}".encode(), digest_size=8)
@@ -245,6 +260,7 @@ class Faults:
                 struck.append(rule.fault)
         if entries:
             call.fail = lambda entry: next(
-                filter(None, (rule.fail(entry) for rule in entries)), None
+                filter(None, (rule.fail(entry, call.internal) for rule in entries)),
+                None,
             )
         return struck

@@ -1,8 +1,9 @@
 """What every faked AWS service shares: requests, errors, a clock and the log.
 
 A service is a subclass of ``Service`` with a method an action. ``JsonService``
-speaks AWS JSON (SQS, Kinesis, EventBridge); a service of another protocol
-overrides ``action``, ``parse`` and ``render``.
+speaks AWS JSON (SQS, Kinesis, EventBridge), ``fakes.query.QueryService`` forms and
+XML (SNS, STS); a service of another protocol overrides ``action``, ``parse`` and
+``render``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +28,8 @@ __all__ = [
     "Request",
     "Response",
     "Service",
+    "never",
+    "shuffled",
 ]
 
 
@@ -93,19 +97,26 @@ class Arrival:
     #: ``time.monotonic()``; on Linux the same for every process of a machine.
     at: float
     service: str
-    #: Name of the queue.
+    #: Name of the queue, topic, stream or event bus.
     queue: str
+    #: Text; bytes of a Kinesis record that are not UTF-8 are surrogates in it.
     body: str
+    #: The message group, or the partition key of a Kinesis record.
     group: str | None
     deduplication_id: str | None
     #: Accepted, but never delivered: the same id came within the interval.
     duplicate: bool
     message_id: str
     sequence_number: str | None
-    #: Message attributes as sent.
+    #: Message attributes as sent, or what an event has besides its detail.
     attributes: Mapping[str, Any]
     #: ``Call.number`` of the call it came with.
     call: int
+
+
+def never(entry: Mapping[str, Any]) -> EntryFailure | None:
+    """No entry fails: what a call without failing entries has for ``fail``."""
+    return None
 
 
 @dataclasses.dataclass
@@ -126,8 +137,11 @@ class Call:
     outcome: str = "answered"
     #: ``Error.Code`` where the call was refused.
     code: str | None = None
-    #: Asked about every entry before it is taken; set by the fault script.
-    fail: Callable[[Mapping[str, Any]], EntryFailure | None] = lambda entry: None
+    #: Asked about every entry before it is taken; set by the fault script, else
+    #: ``never``.
+    fail: Callable[[Mapping[str, Any]], EntryFailure | None] = never
+    #: ``Service.internal`` of the service.
+    internal: str = "InternalError"
 
 
 class Log:
@@ -164,7 +178,7 @@ class Log:
             self.calls.append(call)
         if self._file is not None:
             fields = {**vars(call)}
-            del fields["fail"], fields["parameters"]
+            del fields["fail"], fields["internal"], fields["parameters"]
             self._lines.append(json.dumps({"log": "call", **fields}))
             os.write(self._file, ("\n".join(self._lines) + "\n").encode())
             self._lines.clear()
@@ -173,6 +187,16 @@ class Log:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def shuffled(count: int, seed: str) -> list[int]:
+    """The numbers below ``count`` in an order that only ``seed`` decides.
+
+    For services that promise no order inside a call.
+    """
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +224,8 @@ class Surroundings(Protocol):
     changed: threading.Condition
     endpoint_url: str
     closing: threading.Event
+    #: Of everything that happens by chance.
+    seed: int
 
 
 class Service:
@@ -214,6 +240,8 @@ class Service:
     #: fifteen (github.com/aws/aws-sdk-js/issues/401).
     signature_window = 300
     out_of_date = ("InvalidSignatureException", "SignatureDoesNotMatch")
+    #: Code of an entry that failed for a reason of the service's own.
+    internal = "InternalError"
 
     def __init__(self, aws: Surroundings) -> None:
         self.aws = aws

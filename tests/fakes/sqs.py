@@ -26,6 +26,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .deduplication import Deduplication
+from .message import ENTRY_ID, TOKEN, forbidden, size
 from .service import Arrival, AwsError, Call, JsonService, Surroundings
 
 __all__ = ["Queue", "Sqs", "kms_error", "queue_does_not_exist", "throttled"]
@@ -41,19 +43,6 @@ BATCH_BYTES = 1_048_576
 
 #: [quotas] "A message can contain up to 10 metadata attributes."
 MESSAGE_ATTRIBUTES = 10
-
-#: [model] SendMessage: "5-minute deduplication interval".
-DEDUPLICATION_SECONDS = 300
-
-#: [quotas] Batched message ID.
-_ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-
-#: [quotas] Message group ID, and [model] MessageDeduplicationId: 128 of ASCII's
-#: letters, digits and punctuation, which is everything printable but the space.
-_TOKEN = re.compile(r"[!-~]{1,128}")
-
-#: [quotas] Message content: what is *not* a character of XML 1.0.
-_FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -174,8 +163,7 @@ class Queue:
             "SqsManagedSseEnabled": "true",
         }
         self._arrivals: list[Arrival] = []
-        #: (scope, deduplication id) -> when it came and as what, oldest first.
-        self._seen: dict[tuple[str, str], tuple[float, Arrival]] = {}
+        self._deduplication = Deduplication()
         self._messages: dict[str, _Message] = {}
         self._lanes: dict[str, dict[str, _Message]] = {}
         #: Lanes with messages and none of them in flight, in the order of service.
@@ -227,7 +215,9 @@ class Queue:
         if original is not None:
             return arrival
         if entry.deduplication_id is not None:
-            self._seen[self._scope(entry)] = now, arrival
+            self._deduplication.remember(
+                self._scope(entry), entry.deduplication_id, now, arrival
+            )
         if not self._sqs.aws.log.remember:
             return arrival
         lane = (entry.group or "") if self.fifo else arrival.message_id
@@ -304,21 +294,14 @@ class Queue:
     def _handle(self, message: _Message) -> str:
         return f"{message.arrival.message_id}#{message.received}#{self.name}"
 
-    def _scope(self, entry: _Entry) -> tuple[str, str]:
+    def _scope(self, entry: _Entry) -> str:
         per_group = self.attributes["DeduplicationScope"] == "messageGroup"
-        return (entry.group or "") if per_group else "", entry.deduplication_id or ""
+        return (entry.group or "") if per_group else ""
 
     def _duplicate_of(self, entry: _Entry, now: float) -> Arrival | None:
-        """What came with this id less than five minutes ago, deleted or not."""
         if entry.deduplication_id is None:
             return None
-        while self._seen:
-            oldest = next(iter(self._seen))
-            if now - self._seen[oldest][0] < DEDUPLICATION_SECONDS:
-                break
-            del self._seen[oldest]
-        _, original = self._seen.get(self._scope(entry), (0.0, None))
-        return original
+        return self._deduplication.find(self._scope(entry), entry.deduplication_id, now)
 
     def _reveal(self, now: float) -> None:
         """Make visible again what has been in flight for too long."""
@@ -507,15 +490,14 @@ def _check(queue: Queue, entry: Mapping[str, Any]) -> _Entry:
             f"maximum [{MESSAGE_ATTRIBUTES}].",
             code="InvalidParameterValue",
         )
-    for text in _texts(body, attributes):
-        forbidden = _FORBIDDEN.search(text)
-        if forbidden is not None:
-            raise _sqs_error(
-                "InvalidMessageContents",
-                f"Invalid binary character '#x{ord(forbidden.group()):X}' was found in "
-                "the message body, the set of allowed characters is #x9 | #xA | #xD | "
-                "[#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF].",
-            )
+    character = forbidden(body, attributes)
+    if character is not None:  # [quotas] Message content
+        raise _sqs_error(
+            "InvalidMessageContents",
+            f"Invalid binary character '#x{ord(character):X}' was found in "
+            "the message body, the set of allowed characters is #x9 | #xA | #xD | "
+            "[#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF].",
+        )
     limit = int(queue.attributes["MaximumMessageSize"])
     if _size(entry) > limit:  # [recorded] test_send_oversized_message
         raise AwsError(
@@ -570,7 +552,7 @@ def _batch(call: Call) -> Sequence[Mapping[str, Any]]:
     ids = set()
     for entry in entries:
         name = entry.get("Id", "")
-        if not _ENTRY_ID.fullmatch(name):  # [recorded] test_invalid_batch_id
+        if not ENTRY_ID.fullmatch(name):  # [recorded] test_invalid_batch_id
             raise _batch_error(
                 "InvalidBatchEntryId",
                 "A batch entry id can only contain alphanumeric characters, hyphens "
@@ -659,19 +641,8 @@ def _chosen(arrival: Arrival, names: Iterable[str]) -> Iterator[tuple[str, Any]]
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    """Bytes of body and attributes: names, types and values ([model])."""
-    size = len(str(entry.get("MessageBody", "")).encode("utf-8", "surrogatepass"))
-    for name, value in (entry.get("MessageAttributes") or {}).items():
-        size += len(name.encode()) + len(value.get("DataType", "").encode())
-        size += len(value.get("StringValue", "").encode("utf-8", "surrogatepass"))
-        size += len(base64.b64decode(value.get("BinaryValue", "")))
-    return size
-
-
-def _texts(body: str, attributes: Mapping[str, Any]) -> Iterator[str]:
-    yield body
-    for value in attributes.values():
-        yield value.get("StringValue", "")
+    """[model] SendMessage: attributes count."""
+    return size(str(entry.get("MessageBody", "")), entry.get("MessageAttributes") or {})
 
 
 def _attributes_md5(attributes: Mapping[str, Any]) -> str:
@@ -702,7 +673,7 @@ def _required(parameters: Mapping[str, Any], name: str) -> str:
 
 def _token(entry: Mapping[str, Any], name: str) -> str | None:
     value = entry.get(name)
-    if value is not None and not _TOKEN.fullmatch(value):
+    if value is not None and not TOKEN.fullmatch(value):
         raise _invalid_value(
             value,
             name,
