@@ -12,6 +12,13 @@ In a process of its own: ``python tests/fakes/aws.py --help``.
 ``fakes.faults``          what can be made to go wrong, and when
 ``fakes.service``         what every service shares: errors, clock, arrival log
 ``fakes.sqs``             queues
+``fakes.sns``             topics
+``fakes.kinesis``         streams: PutRecords
+``fakes.eventbridge``     event buses: PutEvents
+``fakes.sts``             GetCallerIdentity
+``fakes.message``         what the messages of SQS and SNS have in common
+``fakes.deduplication``   what a FIFO queue or topic remembers
+``fakes.query``           the protocol of SNS and STS
 ``fakes.s3``              PutObject and GetObject
 ``fakes.secretsmanager``  GetSecretValue
 ``fakes.certificates``    a certificate authority, certificates good and bad

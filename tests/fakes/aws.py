@@ -12,7 +12,8 @@
 
 It enforces what AWS documents, also where AWS is known to be more lenient: a test
 that passes here must not fail there. It keeps everything in memory, answers one
-call at a time, and delivers what it took in the order in which it took it.
+call at a time, and delivers what it took in the order in which it took it, except where
+AWS promises none inside a call (Kinesis, EventBridge): there it shuffles, by its seed.
 
 As a process: ``python tests/fakes/aws.py --port 0 --queue orders.fifo --log
 arrivals.ndjson`` prints its endpoint and serves until it is interrupted. A line of JSON
@@ -42,6 +43,8 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "fakes"
 
+from . import eventbridge, kinesis, sns, sqs
+from .eventbridge import EventBridge
 from .faults import (
     Answer,
     Delay,
@@ -49,17 +52,32 @@ from .faults import (
     Hang,
     LoseAcknowledgement,
     Reset,
+    internal_failure,
     script,
+    service_unavailable,
 )
+from .kinesis import Kinesis
 from .s3 import S3
 from .secretsmanager import SecretsManager
 from .service import Arrival, AwsError, Call, Clock, Log, Request, Response, Service
-from .sqs import Sqs, throttled
+from .sns import Sns
+from .sqs import Sqs
+from .sts import Sts
 
 __all__ = ["FakeAws", "main"]
 
 #: Bytes of a request; every service but S3 refuses well below this.
 REQUEST_LIMIT = 32 * 1024 * 1024
+
+#: What a fault script may answer with.
+ERRORS = {
+    "throttled": sqs.throttled(),
+    "sns.throttled": sns.throttled(),
+    "kinesis.throttled": kinesis.throttled(),
+    "eventbridge.throttled": eventbridge.throttled(),
+    "internal_failure": internal_failure(),
+    "service_unavailable": service_unavailable(),
+}
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -90,10 +108,23 @@ class FakeAws:
         self.changed = threading.Condition()
         self.closing = threading.Event()
         self.endpoint_url = ""
+        self.seed = seed
         self.sqs = Sqs(self)
+        self.sns = Sns(self)
+        self.kinesis = Kinesis(self)
+        self.eventbridge = EventBridge(self)
+        self.sts = Sts(self)
         self.secrets = SecretsManager(self)
         self.s3 = S3(self)
-        self._services: tuple[Service, ...] = (self.sqs, self.secrets, self.s3)
+        self._services: tuple[Service, ...] = (
+            self.sqs,
+            self.kinesis,
+            self.eventbridge,
+            self.secrets,
+            self.sns,
+            self.sts,
+            self.s3,
+        )
         self._port = port
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
@@ -225,7 +256,13 @@ class FakeAws:
     ) -> Response | None:
         with self.changed:
             self._numbers += 1
-            call = Call(self._numbers, time.monotonic(), service.name, action)
+            call = Call(
+                self._numbers,
+                time.monotonic(),
+                service.name,
+                action,
+                internal=service.internal,
+            )
             faults = self.faults.strike(call)
         hang: Hang | None = None
         lost = False
@@ -336,6 +373,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--queue", action="append", default=[], metavar="NAME[,ATTRIBUTE=VALUE…]"
     )
+    parser.add_argument(
+        "--topic", action="append", default=[], metavar="NAME[,ATTRIBUTE=VALUE…]"
+    )
+    parser.add_argument(
+        "--stream", action="append", default=[], metavar="NAME[,SHARDS]"
+    )
+    parser.add_argument("--bus", action="append", default=[], metavar="NAME")
     parser.add_argument("--bucket", action="append", default=[], metavar="NAME")
     parser.add_argument("--log", metavar="FILE", help="append arrivals and calls to it")
     parser.add_argument(
@@ -351,11 +395,19 @@ def main(arguments: list[str] | None = None) -> int:
         for queue in options.queue:
             name, *attributes = queue.split(",")
             aws.sqs.create_queue(name, **dict(a.split("=", 1) for a in attributes))
+        for topic in options.topic:
+            name, *attributes = topic.split(",")
+            aws.sns.create_topic(name, **dict(a.split("=", 1) for a in attributes))
+        for stream in options.stream:
+            name, _, shards = stream.partition(",")
+            aws.kinesis.create_stream(name, int(shards or 4))
+        for bus in options.bus:
+            aws.eventbridge.create_bus(bus)
         for bucket in options.bucket:
             aws.s3.create_bucket(bucket)
         print(aws.endpoint_url, flush=True)
         for line in sys.stdin:
-            faults = script(line, {"throttled": throttled()})
+            faults = script(line, ERRORS)
             aws.faults.clear()
             for fault, chance in faults:
                 aws.faults.add(fault, **chance)
