@@ -30,6 +30,9 @@ class Arrivals:
         #: When each came, by the clock.
         self.times: list[float] = []
 
+    def check(self) -> Sequence[str]:
+        return ()
+
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]
     ) -> Sequence[Result]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 
-__all__ = ["abridged", "is_json", "members"]
+__all__ = ["Header", "abridged", "header", "is_json", "members"]
 
 
 def _refuse(constant: str) -> None:
@@ -24,6 +25,40 @@ OBJECT = re.compile(r"\s*\{")
 #: What a member begins or ends with; further inside only what opens and closes.
 TOKEN = re.compile(r'["\[\]{},:]')
 INNER_TOKEN = re.compile(r'["\[\]{}]')
+
+
+#: How the relay's own envelopes begin (statements.py), and how their texts do.
+TEXT = r'"((?:[^"\\]|\\.)*)"'
+HEAD = re.compile(
+    r'\{"id": "[\w-]+", "sequence": \d+,'
+    rf' "type": {TEXT}, "source": {TEXT}, "operation": {TEXT},'
+)
+
+
+class Header(NamedTuple):
+    """What consumers and routes choose by; empty where the envelope has no text."""
+
+    type: str = ""
+    source: str = ""
+    operation: str = ""
+
+
+def header(body: str) -> Header:
+    """Type, source and operation of an envelope; none of them for what is no object."""
+    match = HEAD.match(body)
+    if match and "\\" not in match[0]:
+        return Header(*match.groups())
+    try:
+        found = members(body)
+        values = {
+            name: json.loads(body[slice(*found[name])], strict=False)
+            for name in Header._fields
+            if name in found
+        }
+    except ValueError:
+        return Header()
+    texts = {name: text for name, text in values.items() if isinstance(text, str)}
+    return Header(**texts)
 
 
 def is_json(text: str) -> bool:

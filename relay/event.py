@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from .envelope import Header, header
+
 __all__ = ["Event"]
 
 
@@ -36,3 +38,8 @@ class Event:
     def size(self) -> int:
         """Bytes of the body in UTF-8."""
         return len(self.body.encode())
+
+    @cached_property
+    def header(self) -> Header:
+        """Type, source and operation, as the envelope says."""
+        return header(self.body)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from ...errors import UsageError, nearest
 from .sink import Sink
 
-__all__ = ["SCHEMES", "open_sink", "with_claim_check"]
+__all__ = ["SCHEMES", "checked", "make_sink", "open_sink", "with_claim_check"]
+
+log = logging.getLogger(__name__)
 
 
 def _stdout(rest: str) -> Sink:
@@ -28,11 +31,31 @@ def _file(rest: str) -> Sink:
     return FileSink(rest)
 
 
+# boto3 takes a tenth of a second to import; only who uses it shall wait.
+
+
 def _sqs(rest: str) -> Sink:
-    # boto3 takes a tenth of a second to import; only who uses it shall wait.
     from .sqs import SqsSink
 
     return SqsSink(rest)
+
+
+def _sns(rest: str) -> Sink:
+    from .sns import SnsSink
+
+    return SnsSink(rest)
+
+
+def _kinesis(rest: str) -> Sink:
+    from .kinesis import KinesisSink
+
+    return KinesisSink(rest)
+
+
+def _eventbridge(rest: str) -> Sink:
+    from .eventbridge import EventBridgeSink
+
+    return EventBridgeSink(rest)
 
 
 #: The schemes that evtrig brings, with what follows the colon.
@@ -40,6 +63,9 @@ SCHEMES: dict[str, tuple[str, Callable[[str], Sink]]] = {
     "stdout": ("", _stdout),
     "file": ("PATH", _file),
     "sqs": ("QUEUE_URL", _sqs),
+    "sns": ("TOPIC_ARN", _sns),
+    "kinesis": ("STREAM", _kinesis),
+    "eventbridge": ("BUS", _eventbridge),
 }
 #: Third parties add a scheme as an entry point of this group: a callable that takes
 #: what follows the colon and returns a Sink.
@@ -51,6 +77,27 @@ def open_sink(uri: str) -> Sink:
 
     Raises UsageError for a URI that cannot be right, SinkError for a sink that
     cannot be used.
+    """
+    return checked(make_sink(uri))
+
+
+def checked(sink: Sink) -> Sink:
+    """The sink, after it was asked whether it can be used; closed if it cannot."""
+    try:
+        notices = sink.check()
+    except BaseException:
+        sink.close()
+        raise
+    for notice in notices:
+        log.info(notice, extra={"action": "check", "sink": sink.name})
+    return sink
+
+
+def make_sink(uri: str) -> Sink:
+    """The sink that a URI names, which has not called anybody yet.
+
+    Raises UsageError for a URI that cannot be right, SinkError where there is nobody to
+    call.
     """
     scheme, colon, rest = uri.partition(":")
     others = {point.name: point for point in entry_points(group=GROUP)}

@@ -23,9 +23,10 @@ from ...database.aws import error_code, region_of
 from ...errors import SinkError, UsageError
 from ..envelope import abridged, members
 from ..event import Event
+from .aws import hint_of, unusable
 from .config import client_config
 from .fence import Fence, LeaseRanOut
-from .sink import LEASE_RAN_OUT, Outcome, Result, Sink
+from .sink import LEASE_RAN_OUT, Limits, Outcome, Result, Sink
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,24 +48,16 @@ UNSAFE = re.compile(r"[\x00-\x20\"#$%&+,/:;<=>?@\[\\\]^`{|}~\x7f\ud800-\udfff]")
 ROW = ("before", "after")
 ROW_AND_CONTEXT = (*ROW, "context")
 
-CREDENTIALS_HINT = "Check the AWS credentials."
-KMS_HINT = "Enable the bucket's KMS key, or choose another for the bucket."
 REGION_HINT = "Set AWS_REGION to the region of the bucket."
-#: Error codes that no repetition mends, with what does.
+#: Error codes of S3 that no repetition mends, with what does; aws.py has the common.
 FATAL = {
     "NoSuchBucket": "Create the bucket, or check its name and AWS_ENDPOINT_URL.",
     "AccessDenied": "Allow s3:PutObject on {objects}, and kms:GenerateDataKey on the"
     " bucket's key if it is encrypted with a key of its own.",
     "AllAccessDisabled": "The bucket is disabled; choose another.",
-    "InvalidAccessKeyId": CREDENTIALS_HINT,
-    "SignatureDoesNotMatch": "Check the AWS credentials and this machine's clock.",
-    "RequestTimeTooSkewed": "Set this machine's clock.",
     "PermanentRedirect": REGION_HINT,
     "AuthorizationHeaderMalformed": REGION_HINT,
     "IllegalLocationConstraintException": REGION_HINT,
-    "KMS.DisabledException": KMS_HINT,
-    "KMS.NotFoundException": KMS_HINT,
-    "KMS.KMSInvalidStateException": KMS_HINT,
 }
 #: What S3 says where the object itself is too large for it.
 TOO_LARGE = frozenset({"EntityTooLarge", "KeyTooLongError"})
@@ -92,12 +85,18 @@ class ClaimCheck:
     def __init__(self, sink: Sink, destination: str) -> None:
         self._bucket, self._prefix = _place(destination)
         self.name = sink.name
-        self.limits = sink.limits
         self.in_order = sink.in_order
         self._sink = sink
         self._client = client(self._bucket, sink.limits.calls)
         self._fence = Fence(self._client.meta.events)
         self._failure: SinkError | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return self._sink.limits
+
+    def check(self) -> Sequence[str]:
+        return self._sink.check()
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]
@@ -198,24 +197,28 @@ class ClaimCheck:
             return LEASE_RAN_OUT
         except botocore.exceptions.ClientError as error:
             code = error_code(error)
-            if code in FATAL:
-                raise self._fatal(code) from None
+            self._raise_if_fatal(code)
             outcome = Outcome.OVERSIZED if code in TOO_LARGE else Outcome.UNKNOWN
             return Result(outcome, f"S3: {code}")
         except botocore.exceptions.NoCredentialsError as error:
-            raise _unusable(self._bucket, error) from None
+            raise unusable(f"{SCHEME}{self._bucket}", error) from None
         except botocore.exceptions.BotoCoreError as error:
             # Timed out or cut off: it may be there or not, and is written again.
             return Result(Outcome.UNKNOWN, f"S3: {type(error).__name__}")
         return Reference(self._bucket, key, len(data), digest.hexdigest())
 
-    def _fatal(self, code: str) -> SinkError:
-        partition = self._client.meta.partition
-        objects = f"arn:{partition}:s3:::{self._bucket}/{self._prefix}*"
-        return SinkError(
-            f"cannot write to {SCHEME}{self._bucket}/{self._prefix}: {code}",
-            hint=FATAL[code].format(objects=objects),
+    def _raise_if_fatal(self, code: str) -> None:
+        meta = self._client.meta
+        objects = f"arn:{meta.partition}:s3:::{self._bucket}/{self._prefix}*"
+        hint = FATAL[code].format(objects=objects) if code in FATAL else None
+        hint = hint or hint_of(
+            code, action="s3:PutObject", where=objects, region=meta.region_name
         )
+        if hint:
+            raise SinkError(
+                f"cannot write to {SCHEME}{self._bucket}/{self._prefix}: {code}",
+                hint=hint,
+            ) from None
 
 
 def client(bucket: str, calls: int) -> S3Client:
@@ -234,7 +237,7 @@ def client(bucket: str, calls: int) -> S3Client:
         )
         return made
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise _unusable(bucket, error) from None
+        raise unusable(f"{SCHEME}{bucket}", error) from None
 
 
 def _place(destination: str) -> tuple[str, str]:
@@ -305,12 +308,3 @@ def _oversized(results: Sequence[Result]) -> list[int]:
     return [
         n for n, result in enumerate(results) if result.outcome is Outcome.OVERSIZED
     ]
-
-
-def _unusable(bucket: str, error: Exception) -> SinkError:
-    hint = "Check AWS_PROFILE and the AWS configuration files."
-    if isinstance(error, botocore.exceptions.NoCredentialsError):
-        hint = "Set AWS_PROFILE, or give this machine a role; see boto3's docs."
-    elif isinstance(error, botocore.exceptions.NoRegionError):
-        hint = "Set AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile."
-    return SinkError(f"cannot use {SCHEME}{bucket}: {error}", hint=hint)

@@ -41,6 +41,9 @@ class StdoutSink:
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
 
+    def check(self) -> Sequence[str]:
+        return ()
+
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]
     ) -> Sequence[Result]:
@@ -93,6 +96,9 @@ class FileSink:
         except BaseException:
             self.close()
             raise
+
+    def check(self) -> Sequence[str]:
+        return ()
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

@@ -57,10 +57,20 @@ class Sink(Protocol):
 
     #: How the sink is called in messages.
     name: str
-    limits: Limits
     #: Whether a batch is one ordered write, all of it or nothing: then several events
     #: of one key may share it.
     in_order: bool
+
+    @property
+    def limits(self) -> Limits:
+        """Final once it was checked."""
+
+    def check(self) -> Sequence[str]:
+        """Ask whether the sink can be used, and learn its limits: before the first
+        event is published. What a user has to know of it, a sentence each.
+
+        Raises SinkError where it cannot be, with what to mend. Sends nothing.
+        """
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

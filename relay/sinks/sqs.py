@@ -11,27 +11,22 @@ reference, November 2026.
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import json
-import os
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from ...database.aws import error_code
+from ...database.aws import region_of
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .config import READ_TIMEOUT, client_config
-from .fence import Fence, LeaseRanOut
-from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
+from .aws import AwsSink, session, size_of, unusable
+from .config import client_config
+from .message import ATTRIBUTES, attributes, attributes_size, escaped, group_id
+from .sink import ACKNOWLEDGED, Limits, Outcome, Result
+from .uri import LIMITS, Uri
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -39,65 +34,50 @@ if TYPE_CHECKING:
 
 __all__ = ["SqsSink"]
 
-ENTRIES = 10
 #: Of a message, and of all messages of a call together.
 BYTES = 1024 * 1024
 #: Calls at the same time. At 8 ms a call this is what one core of boto3 can send.
 CALLS = 16
-#: Of a message group id and a deduplication id.
-LONGEST_ID = 128
-
-#: SQS takes what XML 1.0 can hold. The rest is written as JSON escapes, which every
-#: JSON reader turns back. Control characters are escaped in JSON already.
-NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-NOT_ID = re.compile(r"[^!-~]")
-#: A key whose source needs no quotes, with integers and texts only: what JSON readers
-#: and writers agree on, so that two keys never become one.
-PLAIN_KEY = re.compile(
-    r"""([\w.$-]+):(\{(?:"[^"\\]*":\s?(?:-?\d+|"[^"\\]*")(?:,\s?)?)+\})""", re.ASCII
-)
 REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
+#: What a fair queue is fair between.
+FAIR = ("key", "source")
 
-#: Error codes that no repetition mends, with what does. Both the codes of the JSON
-#: protocol and those of the older query protocol.
-FATAL = {
-    "QueueDoesNotExist": "Check the queue's URL, account and region.",
-    "AWS.SimpleQueueService.NonExistentQueue": "Check the queue's URL, account and"
-    " region.",
-    "InvalidAddress": "Check the queue's URL, account and region.",
-    "AccessDenied": "Allow sqs:SendMessage and sqs:GetQueueAttributes on the queue.",
-    "AccessDeniedException": "Allow sqs:SendMessage and sqs:GetQueueAttributes on the"
-    " queue.",
-    "InvalidClientTokenId": "Check the AWS credentials.",
-    "UnrecognizedClientException": "Check the AWS credentials.",
-    "InvalidSecurity": "Check the AWS credentials.",
-    "SignatureDoesNotMatch": "Check the AWS credentials and this machine's clock.",
-    "MissingAuthenticationToken": "Check the AWS credentials.",
-    "KMS.AccessDeniedException": "Allow kms:GenerateDataKey and kms:Decrypt on the"
-    " queue's key.",
-    "KmsAccessDenied": "Allow kms:GenerateDataKey and kms:Decrypt on the queue's key.",
-    "KMS.DisabledException": "Enable the queue's KMS key.",
-    "KmsDisabled": "Enable the queue's KMS key.",
-    "KMS.NotFoundException": "The queue's KMS key is gone; choose another.",
-    "KmsNotFound": "The queue's KMS key is gone; choose another.",
-}
-#: One entry that SQS cannot take makes the whole call fail with one of these (on FIFO
-#: queues also for entries that a standard queue would report one by one).
-BAD_ENTRY = frozenset({
-    "InvalidMessageContents", "InvalidParameterValue", "MissingParameter",
-    "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
-    "InvalidAttributeValue", "InvalidParameterCombination",
-})  # fmt: skip
+UNORDERED = (
+    "a standard queue keeps no order: consumers drop an event whose sequence is not"
+    " above the last one they saw of its key"
+)
+SLOW = (
+    "the queue takes 300 calls a second: for more set its DeduplicationScope to"
+    " messageGroup and its FifoThroughputLimit to perMessageGroupId"
+)
 
 
-class SqsSink:
-    """One queue. Raises UsageError for an impossible URL, SinkError for a queue that
-    cannot be used."""
+class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
+    """One queue.
 
-    in_order = False
+    ``?fair=key`` or ``?fair=source`` gives messages of a standard queue a group, which
+    makes it a fair queue; ``?attributes=type,source`` gives them attributes.
+    """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+    service = "sqs"
+    title = "SQS"
+    describe = "sqs:GetQueueAttributes"
+    send = "sqs:SendMessage"
+    # On FIFO queues also for entries that a standard queue would report one by one.
+    bad_entry = frozenset({
+        "InvalidMessageContents", "InvalidParameterValue", "MissingParameter",
+        "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong",
+        "InvalidAttributeValue", "InvalidParameterCombination",
+    })  # fmt: skip
+    defaults = Limits(entries=10, bytes=BYTES, calls=CALLS)
+    largest = BYTES
+
+    _client: SQSClient
+
+    def __init__(self, rest: str) -> None:
+        uri = Uri.parse("sqs", rest, (*LIMITS, "attributes", "fair"))
+        self._url = uri.target
+        parts = urlsplit(self._url)
         if "@" in parts.netloc:
             raise UsageError(
                 "the URL of a queue holds no user or password",
@@ -108,128 +88,68 @@ class SqsSink:
                 "the sink sqs: needs the URL of a queue",
                 hint="Write sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
             )
-        self.name = f"sqs:{url}"
-        self._url = url
-        self._is_fifo = url.endswith(".fifo")
-        self._client = client(url)
-        self._fence = Fence(self._client.meta.events)
-        largest = int(self._attributes().get("MaximumMessageSize", BYTES))
-        self._largest = min(BYTES, largest)
-        self.limits = Limits(entries=ENTRIES, bytes=BYTES, calls=CALLS)
+        self._attributes = uri.several("attributes", ATTRIBUTES)
+        self._fair = uri.choice("fair", {name: name for name in FAIR}, "")
+        self._is_fifo = self._url.endswith(".fifo")
+        if self._is_fifo and self._fair:
+            raise UsageError(
+                "the option fair is for standard queues: in a FIFO queue each key is a"
+                " group",
+                hint="Leave it out.",
+            )
+        super().__init__(uri, client(self._url, uri.limits(self.defaults).calls))
 
-    def publish(
-        self, events: Sequence[Event], may_send: Callable[[], bool]
-    ) -> Sequence[Result]:
-        results: dict[str, Result] = {}
-        entries: list[SendMessageBatchRequestEntryTypeDef] = []
-        for number, event in enumerate(events):
-            entry = self._entry(str(number), event)
-            size = len(entry["MessageBody"].encode())
-            if size > self._largest:
-                reason = f"{size} bytes, the queue takes {self._largest}"
-                results[entry["Id"]] = Result(Outcome.OVERSIZED, reason)
-            else:
-                entries.append(entry)
-        if entries:
-            with self._fence.asking(may_send):
-                results |= self._send(entries, may_send)
-        unknown = Result(Outcome.UNKNOWN, "SQS did not mention the entry")
-        return [results.get(str(number), unknown) for number in range(len(events))]
+    def _look(self, client: SQSClient) -> Sequence[str]:
+        # All, because a standard queue refuses to be asked for FifoQueue.
+        answer = client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
+        found: dict[Any, str] = dict(answer.get("Attributes", {}))
+        largest = int(found.get("MaximumMessageSize", self._largest))
+        self._largest = min(self._largest, largest)
+        if (found.get("FifoQueue") == "true") != self._is_fifo:
+            raise SinkError(
+                f"cannot use {self.name}: it is"
+                + (" no FIFO queue" if self._is_fifo else " a FIFO queue")
+                + ", and its name says otherwise",
+                hint="Whatever answers for SQS has to tell the two apart: see"
+                " AWS_ENDPOINT_URL.",
+            )
+        if not self._is_fifo:
+            return [UNORDERED]
+        return [SLOW] if found.get("FifoThroughputLimit") == "perQueue" else []
 
-    def close(self) -> None:
-        self._client.close()
-
-    def _entry(self, number: str, event: Event) -> SendMessageBatchRequestEntryTypeDef:
-        entry: SendMessageBatchRequestEntryTypeDef = {
-            "Id": number,
-            "MessageBody": NOT_XML.sub(_escape, event.body),
-        }
+    def _entry(self, event: Event) -> tuple[SendMessageBatchRequestEntryTypeDef, int]:
+        body = escaped(event.body)
+        entry: SendMessageBatchRequestEntryTypeDef = {"Id": "", "MessageBody": body}
+        size = size_of(body)
         if self._is_fifo:
             entry["MessageGroupId"] = group_id(event.key)
             entry["MessageDeduplicationId"] = event.name
-        return entry
+        elif self._fair:
+            by = event.key if self._fair == "key" else f"{event.header.source}:"
+            entry["MessageGroupId"] = group_id(by)
+        if self._attributes:
+            entry["MessageAttributes"] = attributes(event, self._attributes)
+            size += attributes_size(entry["MessageAttributes"])
+        return entry, size
 
-    def _send(
-        self,
-        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
-        may_send: Callable[[], bool],
-    ) -> dict[str, Result]:
-        try:
-            answer = self._client.send_message_batch(
-                QueueUrl=self._url, Entries=entries
-            )
-        except LeaseRanOut:
-            return {entry["Id"]: LEASE_RAN_OUT for entry in entries}
-        except botocore.exceptions.ClientError as error:
-            code = error_code(error)
-            if code in BAD_ENTRY:
-                return self._send_alone(entries, code, may_send)
-            if code in FATAL:
-                raise self._fatal(error) from None
-            return self._all(entries, Outcome.UNKNOWN, code)
-        except botocore.exceptions.NoCredentialsError as error:
-            raise self._unusable(error) from None
-        except botocore.exceptions.BotoCoreError as error:
-            # Timed out or cut off: SQS may have taken the messages, or not.
-            return self._all(entries, Outcome.UNKNOWN, type(error).__name__)
-        results = {done["Id"]: ACKNOWLEDGED for done in answer.get("Successful", [])}
-        for failed in answer.get("Failed", []):
-            outcome = Outcome.REFUSED if failed["SenderFault"] else Outcome.RETRY
-            results[failed["Id"]] = Result(outcome, failed["Code"])
-        return results
+    def _call(
+        self, entries: Sequence[SendMessageBatchRequestEntryTypeDef]
+    ) -> Sequence[Result]:
+        for number, entry in enumerate(entries):
+            entry["Id"] = str(number)
+        answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+        return batch_results(len(entries), answer)
 
-    def _send_alone(
-        self,
-        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
-        code: str,
-        may_send: Callable[[], bool],
-    ) -> dict[str, Result]:
-        """Find the entry that made the call fail; the others are innocent."""
-        if len(entries) == 1:
-            return self._all(entries, Outcome.REFUSED, code)
-        results: dict[str, Result] = {}
-        # What is not sent by then waits: a relay that stops awaits this call.
-        until = time.monotonic() + READ_TIMEOUT
-        for entry in entries:
-            if not may_send():
-                results[entry["Id"]] = LEASE_RAN_OUT
-            elif time.monotonic() < until:
-                results |= self._send([entry], may_send)
-            else:
-                results |= self._all([entry], Outcome.UNKNOWN, code)
-        return results
 
-    @staticmethod
-    def _all(
-        entries: Sequence[SendMessageBatchRequestEntryTypeDef],
-        outcome: Outcome,
-        reason: str,
-    ) -> dict[str, Result]:
-        return {entry["Id"]: Result(outcome, reason) for entry in entries}
-
-    def _attributes(self) -> Mapping[Any, str]:
-        try:
-            answer = self._client.get_queue_attributes(
-                QueueUrl=self._url, AttributeNames=["MaximumMessageSize"]
-            )
-        except botocore.exceptions.ClientError as error:
-            raise self._fatal(error) from None
-        except botocore.exceptions.BotoCoreError as error:
-            raise self._unusable(error) from None
-        return answer.get("Attributes", {})
-
-    def _fatal(self, error: botocore.exceptions.ClientError) -> SinkError:
-        code = error_code(error)
-        return SinkError(
-            f"cannot use {self.name}: {code}",
-            hint=FATAL.get(code, "Look the code up in the SQS API reference."),
-        )
-
-    def _unusable(self, error: botocore.exceptions.BotoCoreError) -> SinkError:
-        hint = "Check the queue's URL, the network and AWS_ENDPOINT_URL."
-        if isinstance(error, botocore.exceptions.NoCredentialsError):
-            hint = "Set AWS_PROFILE, or give this machine a role; see boto3's docs."
-        return SinkError(f"cannot use {self.name}: {error}", hint=hint)
+def batch_results(count: int, answer: Any) -> list[Result]:
+    """Of a call of SQS or SNS, whose entries are numbered."""
+    results = [Result(Outcome.UNKNOWN, "not mentioned in the answer")] * count
+    for done in answer.get("Successful", ()):
+        results[int(done["Id"])] = ACKNOWLEDGED
+    for failed in answer.get("Failed", ()):
+        outcome = Outcome.REFUSED if failed["SenderFault"] else Outcome.RETRY
+        results[int(failed["Id"])] = Result(outcome, failed["Code"])
+    return results
 
 
 # Any: the stubs do not know this option yet.
@@ -238,61 +158,31 @@ _IGNORE: dict[str, Any] = {"ignore_configured_endpoint_urls": True}
 UNCONFIGURED = Config(**_IGNORE)
 
 
-def client(url: str) -> SQSClient:
+def client(url: str, calls: int = CALLS) -> SQSClient:
     """A client for the queue's region and endpoint.
 
     The endpoint is the queue's own, so that VPC endpoints and local stand-ins work
     without a setting, unless one is configured (AWS_ENDPOINT_URL, a profile).
     """
-    config = client_config(CALLS)
+    name = f"sqs:{url}"
+    config = client_config(calls)
     parts = urlsplit(url)
     found = REGION.search(parts.netloc)
-    # boto3 itself reads AWS_DEFAULT_REGION and the profile only.
-    region = found[1] if found else os.environ.get("AWS_REGION")
+    aws = session(name)
+    region = found[1] if found else region_of(aws)
     try:
-        session = boto3.session.Session()
-        made: SQSClient = session.client("sqs", region_name=region, config=config)
-        plain = session.client("sqs", region_name=region, config=UNCONFIGURED)
+        made: SQSClient = aws.client("sqs", region_name=region, config=config)
+        plain = aws.client("sqs", region_name=region, config=UNCONFIGURED)
         endpoint = plain.meta.endpoint_url
         plain.close()
         if made.meta.endpoint_url != endpoint:
             return made
         made.close()
-        return session.client(
+        return aws.client(
             "sqs",
             region_name=region,
             config=config,
             endpoint_url=f"{parts.scheme}://{parts.netloc}",
         )
-    except botocore.exceptions.NoRegionError:
-        raise SinkError(
-            f"no AWS region for sqs:{url}",
-            hint="Set AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
-        ) from None
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise SinkError(
-            f"cannot use sqs:{url}: {error}",
-            hint="Check AWS_PROFILE and the AWS configuration files.",
-        ) from None
-
-
-def group_id(key: str) -> str:
-    """The message group of a key: ``shop.orders:{"id":7}`` where SQS takes that as an
-    id, else a digest.
-
-    Ids are 1 to 128 characters of printable ASCII without the blank.
-    """
-    parts = PLAIN_KEY.fullmatch(key)
-    if parts:
-        # An application may have written the event itself, and anything for its key.
-        with contextlib.suppress(ValueError):
-            compact = json.dumps(json.loads(parts[2]), separators=(",", ":"))
-            plain = f"{parts[1]}:{compact}"
-            if len(plain) <= LONGEST_ID and not NOT_ID.search(plain):
-                return plain
-    digest = base64.b32encode(hashlib.sha256(key.encode()).digest())
-    return "h-" + digest.decode().rstrip("=")
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+        raise unusable(name, error) from None

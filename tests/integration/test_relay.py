@@ -28,6 +28,7 @@ from evtrig.relay.lease import TTL
 from evtrig.relay.outbox import Outbox
 from evtrig.relay.policy import Policy
 from evtrig.relay.relay import Options, Relay, Summary
+from evtrig.relay.sinks import open_sink
 from evtrig.relay.sinks.claim_check import ClaimCheck
 from evtrig.relay.sinks.sink import (
     ACKNOWLEDGED,
@@ -37,7 +38,6 @@ from evtrig.relay.sinks.sink import (
     Result,
     Sink,
 )
-from evtrig.relay.sinks.sqs import SqsSink
 
 RETRY = Result(Outcome.RETRY, "later")
 REFUSED = Result(Outcome.REFUSED, "poison")
@@ -940,7 +940,7 @@ class TestSqs:
             queue = aws.sqs.create_queue(name)
             box.insert(2000)
             aws.faults.add(FailEntries(rate=0.2))
-            sink = SqsSink(queue.url)
+            sink = open_sink(f"sqs:{queue.url}")
             summary = start(sink, DRAIN).end(60)
             sink.close()
             aws.faults.clear()
@@ -955,7 +955,7 @@ class TestSqs:
         """FIFO delivers each event once, and the events of a key in order."""
         queue = aws.sqs.create_queue("orders.fifo")
         box.insert(2000)
-        sink = SqsSink(queue.url)
+        sink = open_sink(f"sqs:{queue.url}")
         aws.faults.add(Answer(fake_sqs.throttled()), rate=0.05)
         aws.faults.add(LoseAcknowledgement(), rate=0.05)
         aws.faults.add(Reset(), rate=0.03)
@@ -973,7 +973,7 @@ class TestSqs:
     ) -> None:
         queue = aws.sqs.create_queue("orders")
         box.insert(1000)
-        sink = SqsSink(queue.url)
+        sink = open_sink(f"sqs:{queue.url}")
         aws.faults.add(LoseAcknowledgement(), rate=0.1)
         start(sink, DRAIN).end(60)
         sink.close()
@@ -1004,7 +1004,7 @@ class TestSqs:
         aws.faults.add(Answer(s3.slow_down()), rate=0.1, action="PutObject")
         aws.faults.add(LoseAcknowledgement(), rate=0.1)
         aws.faults.add(FailEntries(rate=0.05))
-        sink = ClaimCheck(SqsSink(queue.url), "s3://large/events")
+        sink = ClaimCheck(open_sink(f"sqs:{queue.url}"), "s3://large/events")
         summary = start(sink, DRAIN).end(60)
         sink.close()
         assert summary.published == 400

@@ -1,0 +1,352 @@
+"""What the sinks at AWS have in common: a batch goes out in one call, and the answer
+says of each entry how it fared.
+
+A sink says how an event becomes an entry and what one call does; which events are too
+large, what a call that failed means, and what nobody but a person can mend, is here.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from ...database.aws import error_code, region_of
+from ...errors import SinkError
+from ..event import Event
+from .config import READ_TIMEOUT, client_config, preflight_config
+from .fence import Fence, LeaseRanOut
+from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
+from .uri import Uri
+
+__all__ = [
+    "AwsSink",
+    "hint_of",
+    "is_arn",
+    "make_client",
+    "region_of_arn",
+    "session",
+    "size_of",
+    "unusable",
+]
+
+Entry = TypeVar("Entry")
+
+CREDENTIALS = "Check the AWS credentials: their key is unknown, disabled or of another"
+CREDENTIALS += " partition."
+CLOCK = "Check the AWS credentials, the region and this machine's clock."
+EXPIRED = (
+    "Renew the credentials: they have expired. Those of a role are renewed by"
+    " themselves; a session token in the environment is not."
+)
+GONE = "Check the name, the account and the region ({region} was asked)."
+KMS = "The KMS key that encrypts {where}"
+#: Error codes that no repetition mends, with what does. A code stands here without what
+#: services put around it: see `plain`. From "Common Errors" in the API references of
+#: SQS, SNS, Kinesis and EventBridge, and their service models in botocore 1.44.
+HINTS: Mapping[str, str] = {
+    "AccessDenied": "Allow {action} on {where}.",
+    "AuthorizationError": "Allow {action} on {where}.",
+    "NotAuthorized": "Allow {action} on {where}.",
+    "UnauthorizedOperation": "Allow {action} on {where}.",
+    "InvalidClientTokenId": CREDENTIALS,
+    "UnrecognizedClient": CREDENTIALS,
+    "InvalidSecurity": CREDENTIALS,
+    "InvalidAccessKeyId": CREDENTIALS,
+    "MissingAuthenticationToken": CREDENTIALS,
+    "SignatureDoesNotMatch": CLOCK,
+    "InvalidSignature": CLOCK,
+    "IncompleteSignature": CLOCK,
+    "RequestExpired": CLOCK,
+    "RequestTimeTooSkewed": CLOCK,
+    "ExpiredToken": EXPIRED,
+    "OptInRequired": "Sign the account up for the service.",
+    "QueueDoesNotExist": GONE,
+    "NonExistentQueue": GONE,
+    "InvalidAddress": GONE,
+    "NotFound": GONE,
+    "ResourceNotFound": GONE,
+    "KmsAccessDenied": "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key that"
+    " encrypts {where}, in the key's own policy too.",
+    "KmsDisabled": f"{KMS} is disabled: enable it.",
+    "KmsNotFound": f"{KMS} is gone: choose another.",
+    "KmsInvalidState": f"{KMS} is not ready for use: look at its state.",
+    "KmsInvalidKeyUsage": f"{KMS} is not one for encrypting: choose another.",
+    "KmsOptInRequired": "Sign the account up for KMS.",
+}
+NO_CREDENTIALS = (
+    "Set AWS_PROFILE, or give this machine, container or function a role; see"
+    ' "Credentials" in boto3\'s documentation.'
+)
+
+
+def plain(code: str) -> str:
+    """An error code without what surrounds it: ``KmsAccessDenied`` also for
+    ``KMS.AccessDeniedException`` and ``KMSAccessDenied``, ``NonExistentQueue`` for
+    ``AWS.SimpleQueueService.NonExistentQueue``."""
+    code = code.removesuffix("Exception")
+    if code[:3].lower() == "kms":
+        return f"Kms{code[3:].removeprefix('.')}"
+    return code.rpartition(".")[2]
+
+
+def hint_of(code: str, *, action: str, where: str, region: str) -> str | None:
+    """What a person can do about an error that no repetition mends; None for others."""
+    hint = HINTS.get(plain(code))
+    return hint.format(action=action, where=where, region=region) if hint else None
+
+
+class AwsSink(ABC, Generic[Entry]):
+    """A destination that takes batches. Raises UsageError for a URI that cannot be
+    right, SinkError where AWS cannot be called; `check` makes the first call."""
+
+    in_order = False
+
+    #: boto3's name of the service, and how it is called in messages.
+    service: str
+    title: str
+    #: What the code calls, as IAM names it.
+    describe: str
+    send: str
+    #: Codes by which the service refuses a whole call because of one entry.
+    bad_entry: frozenset[str] = frozenset()
+    #: What a call may carry, unless the URI says otherwise.
+    defaults: Limits
+    #: The largest entry, unless the destination or the URI says otherwise.
+    largest: int
+
+    def __init__(self, uri: Uri, client: Any) -> None:
+        # Any: boto3 makes its clients' classes while it runs.
+        self.name = str(uri)
+        self.limits = uri.limits(self.defaults)
+        self._uri = uri
+        self._largest = uri.message_bytes(self.largest)
+        self._client = client
+        self._fence = Fence(client.meta.events)
+
+    # What a sink says
+
+    @abstractmethod
+    def _entry(self, event: Event) -> tuple[Entry, int] | Result:
+        """The entry of an event, and its size as the service counts it; or the outcome
+        if it can be none."""
+
+    @abstractmethod
+    def _call(self, entries: Sequence[Entry]) -> Sequence[Result]:
+        """One call. An entry's reason is its error code."""
+
+    @abstractmethod
+    def _look(self, client: Any) -> Sequence[str]:
+        """Ask for the destination and take over its limits; what is worth knowing.
+
+        Raises SinkError for a destination that cannot be used as it is.
+        """
+
+    # What all of them do
+
+    def check(self) -> Sequence[str]:
+        client = self._made(preflight_config())
+        try:
+            return self._look(client)
+        except botocore.exceptions.ClientError as error:
+            raise self._unusable(error_code(error), self.describe) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise unusable(self.name, error) from None
+        finally:
+            client.close()
+
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        unknown = Result(Outcome.UNKNOWN, "not sent")
+        results = [unknown] * len(events)
+        try:
+            with self._fence.asking(may_send):
+                # What is not sent by then waits: a relay that stops awaits this call.
+                until = time.monotonic() + READ_TIMEOUT
+                for numbers, entries in self._calls(events, results):
+                    if time.monotonic() > until:
+                        break
+                    answers = self._send(entries, may_send)
+                    for number, answer in zip(numbers, answers, strict=True):
+                        results[number] = answer
+        except SinkError as error:
+            if ACKNOWLEDGED not in results:
+                raise
+            # What was acknowledged must be known to be; the next call says the rest.
+            reason = Result(Outcome.UNKNOWN, error.message)
+            results = [reason if found is unknown else found for found in results]
+        return results
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _calls(
+        self, events: Sequence[Event], results: list[Result]
+    ) -> Iterator[tuple[list[int], list[Entry]]]:
+        """The events in calls, with their numbers; mostly it is one, but an entry may
+        be larger than its event. The results of those in none are put in place."""
+        numbers: list[int] = []
+        entries: list[Entry] = []
+        total = 0
+        most, limit = self.limits.entries, self.limits.bytes
+        for number, event in enumerate(events):
+            found = self._entry(event)
+            if isinstance(found, Result):
+                results[number] = found
+                continue
+            entry, size = found
+            if size > self._largest or size > limit:
+                takes = min(self._largest, limit)
+                reason = f"{size} bytes, {self.title} takes {takes}"
+                results[number] = Result(Outcome.OVERSIZED, reason)
+                continue
+            if entries and (len(entries) == most or total + size > limit):
+                yield numbers, entries
+                numbers, entries, total = [], [], 0
+            numbers.append(number)
+            entries.append(entry)
+            total += size
+        if entries:
+            yield numbers, entries
+
+    def _send(
+        self, entries: Sequence[Entry], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        try:
+            answers = self._call(entries)
+        except LeaseRanOut:
+            return [LEASE_RAN_OUT] * len(entries)
+        except botocore.exceptions.ClientError as error:
+            code = error_code(error)
+            if code in self.bad_entry:
+                return self._send_alone(entries, code, may_send)
+            if plain(code) in HINTS:
+                raise self._unusable(code, self.send) from None
+            return [Result(Outcome.UNKNOWN, code)] * len(entries)
+        except botocore.exceptions.NoCredentialsError as error:
+            raise unusable(self.name, error) from None
+        except botocore.exceptions.BotoCoreError as error:
+            # Timed out or cut off: they may have been taken, or not.
+            return [Result(Outcome.UNKNOWN, type(error).__name__)] * len(entries)
+        for answer in answers:
+            # Of an entry alone, and true of all: nobody's events are to blame.
+            if answer.outcome is Outcome.REFUSED and plain(answer.reason) in HINTS:
+                return self._denied(answers, answer.reason)
+        return answers
+
+    def _denied(self, answers: Sequence[Result], code: str) -> Sequence[Result]:
+        if ACKNOWLEDGED not in answers:
+            raise self._unusable(code, self.send)
+        unknown = Result(Outcome.UNKNOWN, code)
+        return [a if a is ACKNOWLEDGED else unknown for a in answers]
+
+    def _send_alone(
+        self, entries: Sequence[Entry], code: str, may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        """Find the entry that made the call fail; the others are innocent."""
+        if len(entries) == 1:
+            return [Result(Outcome.REFUSED, code)]
+        results: list[Result] = []
+        until = time.monotonic() + READ_TIMEOUT
+        for entry in entries:
+            if not may_send():
+                results.append(LEASE_RAN_OUT)
+            elif time.monotonic() < until:
+                results += self._send([entry], may_send)
+            else:
+                results.append(Result(Outcome.UNKNOWN, code))
+        return results
+
+    def _unusable(self, code: str, action: str) -> SinkError:
+        region = self._client.meta.region_name
+        hint = hint_of(code, action=action, where=self._uri.target, region=region)
+        return SinkError(
+            f"cannot use {self.name}: {code}",
+            hint=hint or f"Look the code up in the API reference of {self.title}.",
+        )
+
+    def _made(self, config: Config) -> Any:
+        """A client like the one of this sink, with another configuration."""
+        meta = self._client.meta
+        # Any: the stubs know a client by its literal name only.
+        aws: Any = session(self.name)
+        return aws.client(
+            self.service,
+            region_name=meta.region_name,
+            endpoint_url=meta.endpoint_url,
+            config=config,
+        )
+
+
+def session(name: str) -> boto3.session.Session:
+    try:
+        return boto3.session.Session()
+    except botocore.exceptions.BotoCoreError as error:
+        raise unusable(name, error) from None
+
+
+def make_client(uri: Uri, service: str, region: str | None, calls: int) -> Any:
+    """A client of which so many calls run at the same time.
+
+    ``region`` is that of an ARN; None for that of the environment or the profile.
+    Raises SinkError.
+    """
+    name = str(uri)
+    # Any: the stubs know a client by its literal name only.
+    aws: Any = session(name)
+    try:
+        return aws.client(
+            service,
+            region_name=region or region_of(aws),
+            config=client_config(calls),
+        )
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
+        raise unusable(name, error) from None
+
+
+def unusable(name: str, error: Exception) -> SinkError:
+    """AWS could not even be asked."""
+    if isinstance(error, botocore.exceptions.NoRegionError):
+        return SinkError(
+            f"no AWS region for {name}",
+            hint="Set AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
+        )
+    hint = "Check AWS_PROFILE and the AWS configuration files."
+    if isinstance(error, botocore.exceptions.NoCredentialsError):
+        hint = NO_CREDENTIALS
+    elif isinstance(
+        error,
+        botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError,
+    ):
+        hint = (
+            "Check the destination, the region, the network (a VPC without a NAT"
+            " gateway needs an endpoint for the service) and AWS_ENDPOINT_URL."
+        )
+    return SinkError(f"cannot use {name}: {error}", hint=hint)
+
+
+def size_of(text: str) -> int:
+    """Bytes in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def is_arn(text: str, service: str, resource: str = "") -> bool:
+    """Whether this is an ARN of the service: ``arn:aws:kinesis:REGION:ACCOUNT:…``."""
+    parts = text.split(":", 5)
+    return (
+        len(parts) == 6
+        and parts[0] == "arn"
+        and parts[2] == service
+        and all(parts)
+        and parts[5].startswith(resource)
+    )
+
+
+def region_of_arn(arn: str) -> str:
+    return arn.split(":", 5)[3]
