@@ -19,6 +19,7 @@ from ..relay.lease import LONGEST_TTL, TTL
 from ..relay.policy import ON_REFUSED, OnRefused, Policy
 from .log import log_to_stderr, say
 from .options import Seconds, dsn_option, option, outbox_option
+from .routes import routes_of, routes_option, sink_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
@@ -40,14 +41,8 @@ def place_or_park(context: click.Context, param: click.Parameter, value: str) ->
 
 @click.command()
 @dsn_option()
-@option(
-    "--sink",
-    "uri",
-    envvar="EVTRIG_SINK",
-    required=True,
-    metavar="URI",
-    help="Where to: stdout:, file:PATH, sqs:QUEUE_URL.",
-)
+@sink_option
+@routes_option
 @outbox_option
 @option("--once", is_flag=True, help="Publish one batch and stop.")
 @option("--drain", is_flag=True, help="Stop when the outbox is empty.")
@@ -106,7 +101,8 @@ def place_or_park(context: click.Context, param: click.Parameter, value: str) ->
 )
 def relay(
     dsn: Dsn,
-    uri: str,
+    uri: str | None,
+    routes_path: str | None,
     outbox: str,
     once: bool,
     drain: bool,
@@ -123,9 +119,9 @@ def relay(
     Runs until it is stopped; SIGTERM lets it finish what is in flight. While another
     relay publishes, it waits.
     """
+    from ..relay.destinations import Destinations
     from ..relay.outbox import Outbox
     from ..relay.relay import Relay
-    from ..relay.sinks import open_sink, with_claim_check
     from ..relay.term import Options
 
     if once and drain:
@@ -139,6 +135,13 @@ def relay(
             " block parks none",
             hint="Add --on-refused park-key or park-event.",
         )
+    routes = routes_of(uri, routes_path)
+    if routes is None:
+        raise UsageError(
+            "it is not said where the events go",
+            hint="Give --sink URI, or --routes FILE; or set EVTRIG_SINK or"
+            " EVTRIG_ROUTES.",
+        )
     log_to_stderr()
     options = Options(
         once=once,
@@ -151,16 +154,14 @@ def relay(
         ),
     )
     with contextlib.ExitStack() as stack:
-        sink = open_sink(uri)
-        stack.callback(sink.close)
-        if on_oversize != PARK:
-            sink = with_claim_check(sink, on_oversize)
-            stack.pop_all()
-            stack.callback(sink.close)
+        claim_check = None if on_oversize == PARK else on_oversize
+        destinations = Destinations.make(routes, claim_check=claim_check)
+        stack.callback(destinations.close)
+        destinations.check()
         stop = stack.enter_context(stopped_by_signals())
         relay = Relay(
             connect=lambda: Outbox.connect(dsn, outbox, ttl=ttl),
-            sink=sink,
+            sink=destinations,
             options=options,
             stop=stop,
         )

@@ -123,6 +123,8 @@ class Publish:
 
     number: int
     events: tuple[Event, ...]
+    #: Name of the outlet that all of them go to.
+    outlet: str = ""
 
 
 Statement: TypeAlias = (

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 from ..errors import ConnectionLost
 from .action import Publish, Read
+from .destinations import Destinations
 from .event import Event
 from .outbox import Outbox
-from .sinks.sink import LEASE_RAN_OUT, Result, Sink
+from .sinks.sink import LEASE_RAN_OUT, Result
 from .term import Term
 
 __all__ = ["Done", "Hands"]
@@ -30,14 +31,17 @@ class Hands:
     call may still arrive with it.
     """
 
-    def __init__(self, outbox: Outbox, sink: Sink, clock: Callable[[], float]) -> None:
-        self._outbox, self._sink, self._clock = outbox, sink, clock
+    def __init__(
+        self, outbox: Outbox, destinations: Destinations, clock: Callable[[], float]
+    ) -> None:
+        self._outbox, self._clock = outbox, clock
+        self._sinks = destinations.sinks
         # Not a SimpleQueue: up to Python 3.12 its get() never ends if a signal is
         # handled while it waits, and the time-out is over by then.
         self._done: queue.Queue[Done] = queue.Queue()
         self._reader: Outbox | None = None
         self._is_closing = False
-        self._publishing = ThreadPoolExecutor(sink.limits.calls, "publish")
+        self._publishing = ThreadPoolExecutor(destinations.calls, "publish")
         self._reading = ThreadPoolExecutor(1, "read")
 
     def __enter__(self) -> Hands:
@@ -90,7 +94,7 @@ class Hands:
         # In a thread, perhaps long after it was submitted.
         if not may_send():
             return [LEASE_RAN_OUT] * len(call.events)
-        return self._sink.publish(call.events, may_send)
+        return self._sinks[call.outlet].publish(call.events, may_send)
 
     def _read(self, read: Read) -> list[Event]:
         try:

@@ -33,6 +33,7 @@ from .action import (
     Transactions,
     Watch,
 )
+from .destinations import Destinations
 from .event import Event
 from .floor import Floor
 from .hands import Done, Hands
@@ -73,20 +74,24 @@ class Summary:
 
 @dataclass
 class Relay:
-    """Publishes one outbox to one sink while it holds the lease.
+    """Publishes one outbox while it holds the lease: to one sink, or to several.
 
     ``connect`` opens a new connection each time it is called. ``stop`` ends the relay
     after what is in flight has been acknowledged.
     """
 
     connect: Callable[[], Outbox]
-    sink: Sink
+    sink: Sink | Destinations
     options: Options = field(default_factory=Options)
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self._summary = Summary()
+        sink = self.sink
+        if not isinstance(sink, Destinations):
+            sink = Destinations({sink.name: sink})
+        self._destinations = sink
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._ends_at: float | None = None
         self._may_take_over = self.options.take_over
@@ -139,7 +144,7 @@ class Relay:
 
     def _serve(self, outbox: Outbox, own: int) -> None:
         """Hold the lease as often as it can be had, until there is a reason to stop."""
-        with Hands(outbox, self.sink, self.clock) as hands:
+        with Hands(outbox, self._destinations, self.clock) as hands:
             while True:
                 term = self._term(own, outbox)
                 try:
@@ -162,7 +167,7 @@ class Relay:
                 own = 0
 
     def _term(self, own: int, outbox: Outbox) -> Term:
-        sink, options = self.sink, self.options
+        options = self.options
         lease = Lease(
             ttl=options.ttl,
             take_over=self._may_take_over,
@@ -170,14 +175,13 @@ class Relay:
             seen=self._epoch,
         )
         scheduler = Scheduler(
-            entries=sink.limits.entries,
-            bytes=sink.limits.bytes,
-            in_order=sink.in_order,
+            self._destinations.outlets(),
+            route=self._destinations.route,
             jitter=random.random,
             policy=options.policy,
         )
         floor = Floor(is_on=outbox.is_alone)
-        return Term(lease, scheduler, floor, options, calls=sink.limits.calls)
+        return Term(lease, scheduler, floor, options)
 
     def _run(self, term: Term, outbox: Outbox, hands: Hands) -> None:
         """Do what the term asks for, until it is over."""
@@ -278,15 +282,25 @@ class Relay:
             raise answer
         else:
             self._tell_of_problems(answer)
-        was_down = term.scheduler.is_down
+        were_down = term.scheduler.down
         term.has_done(action, answer, asked_at, self.clock())
-        if term.scheduler.is_down and not was_down:
-            log.error(
-                "the sink takes next to nothing: taken for down, one batch at a time",
-                extra={"action": "down", "reason": self._summary.last_reason},
-            )
-        elif was_down and not term.scheduler.is_down:
-            log.info("the sink takes events again", extra={"action": "up"})
+        are_down = term.scheduler.down
+        for name in are_down:
+            if name not in were_down:
+                log.error(
+                    "the sink takes next to nothing: taken for down, one batch at a"
+                    " time",
+                    extra={
+                        "action": "down",
+                        "sink": name,
+                        "reason": self._summary.last_reason,
+                    },
+                )
+        for name in were_down:
+            if name not in are_down:
+                log.info(
+                    "the sink takes events again", extra={"action": "up", "sink": name}
+                )
 
     def _tell_of_problems(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from .dead_letter import DeadLetter, Parked
 from .event import Event
-from .health import Health
+from .outlet import Outlet
 from .policy import Policy
 from .sinks.sink import LEASE_RAN_OUT, Outcome, Result
 
@@ -66,67 +66,55 @@ class Lane:
 class Scheduler:
     """A window of read events, and what may be sent of it.
 
-    ``entries`` and ``bytes`` limit a batch; an event that is larger by itself goes
-    alone, and the sink says what becomes of it. ``in_order`` is for a sink that
-    takes a batch as one ordered write: the whole window is then one lane. ``jitter``
-    gives a number between 0 and 1. ``parked`` are the keys that have dead letters which
-    later events have to wait behind.
+    The limits of an ``outlet`` limit a batch; an event that is larger by itself goes
+    alone, and the sink says what becomes of it. ``route`` names the outlet of an event,
+    always the same one; it need not be given if there is but one. ``jitter`` gives a
+    number between 0 and 1. ``parked`` are the keys that have dead letters which later
+    events have to wait behind.
     """
 
     def __init__(
         self,
+        outlets: Sequence[Outlet],
         *,
-        entries: int,
-        bytes: int,  # noqa: A002 - the field's word, as in every sink's limits
-        in_order: bool,
         jitter: Callable[[], float],
+        route: Callable[[Event], str] | None = None,
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
-        self._entries = entries
-        self._bytes = bytes
-        self._in_order = in_order
+        self._outlets = {outlet.name: outlet for outlet in outlets}
+        self._route = route
+        self._only = outlets[0]
         self._jitter = jitter
         self._policy = policy
         self._lanes: dict[str, Lane] = {}
-        #: (id of the first event, key) of every lane that may send.
-        self._ready: list[tuple[int, str]] = []
-        #: (when, key) of every lane that waits after a failure.
-        self._waiting: list[tuple[float, str]] = []
         #: Keys of the lanes that have something to be parked.
         self._parking: deque[str] = deque()
-        self._ids: set[int] = set()
+        #: Of each event in the window the key of its lane.
+        self._lane_of: dict[int, str] = {}
+        #: Lanes that a key of an outlet in order has for itself.
+        self._own: set[str] = set()
         self._held: set[str] = set()
         self._parked: set[str] = set()
-        self._health = Health()
-        #: When the next batch may be tried on a sink that is down.
-        self._probe_at = 0.0
-        self._in_flight = 0
         self._forgotten: list[int] = []
 
     def __len__(self) -> int:
         """Events in the window, in flight or not."""
-        return len(self._ids)
+        return len(self._lane_of)
 
     @property
-    def ids(self) -> set[int]:
-        return self._ids
+    def ids(self) -> Set[int]:
+        return self._lane_of.keys()
 
     @property
-    def is_down(self) -> bool:
-        """Whether the sink takes next to nothing: then one batch is tried at a time."""
-        return self._health.is_down
+    def down(self) -> tuple[str, ...]:
+        """Names of the outlets that take next to nothing."""
+        return tuple(o.name for o in self._outlets.values() if o.is_down)
 
     @property
     def wakes_at(self) -> float | None:
         """When something may be sent that may not yet; None if nothing waits."""
-        if self.is_down and self._in_flight:
-            return None
-        at = self._waiting[0][0] if self._waiting else None
-        if self.is_down and self._ready:
-            return self._probe_at
-        if self.is_down and at is not None:
-            return max(at, self._probe_at)
-        return at
+        times = [outlet.wakes_at for outlet in self._outlets.values()]
+        return min((at for at in times if at is not None), default=None)
 
     @property
     def is_stuck(self) -> bool:
@@ -134,7 +122,10 @@ class Scheduler:
         lanes = self._lanes.values()
         return any(lane.is_refused for lane in lanes) and all(
             # Where it refuses everything, the others would be refused as well.
-            (lane.is_refused or (self.is_down and lane.trouble is None))
+            (
+                lane.is_refused
+                or (lane.trouble is None and self._outlet_of(lane).is_down)
+            )
             and not lane.in_flight
             and lane.verdict is None
             for lane in lanes
@@ -148,11 +139,15 @@ class Scheduler:
     @property
     def has_ready(self) -> bool:
         """Whether something may be sent as soon as a call is free."""
-        return bool(self._ready) and not self.is_down
+        return any(o.ready and not o.is_down for o in self._outlets.values())
 
     @property
     def must_park(self) -> bool:
         return bool(self._parking)
+
+    def outlet(self, event: Event) -> Outlet:
+        """Where an event goes."""
+        return self._outlets[self._route(event)] if self._route else self._only
 
     def hold(self, keys: Iterable[str]) -> None:
         """Events of these keys are to be parked: others before them were."""
@@ -164,13 +159,14 @@ class Scheduler:
         For when they fill the window, and other keys' events find no room in it. The
         rest is read again when the first has been acknowledged.
         """
-        if self._in_order:
-            return
-        for _, key in self._waiting:
-            lane = self._lanes[key]
-            while len(lane.events) > 1:
-                self._held.add(key)
-                self._forget(lane.events.pop())
+        for outlet in self._outlets.values():
+            if outlet.in_order:
+                continue
+            for _, key in outlet.waiting:
+                lane = self._lanes[key]
+                while len(lane.events) > 1:
+                    self._held.add(key)
+                    self._forget(lane.events.pop())
 
     def forgotten(self) -> list[int]:
         """Ids that have left the window unsent since this was last asked: they have to
@@ -181,44 +177,58 @@ class Scheduler:
     def admit(self, events: Iterable[Event]) -> None:
         """Take events into the window, in id order; known ones are passed over."""
         for event in events:
-            if event.id in self._ids:
+            if event.id in self._lane_of:
                 continue
-            self._ids.add(event.id)
-            key = self._lane_of(event)
-            lane = self._lanes.setdefault(key, Lane())
+            outlet = self.outlet(event)
+            key = self._choose_lane(event, outlet)
+            self._lane_of[event.id] = key
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane()
             lane.events.append(event)
-            if key in self._parked:
-                if len(lane.events) == 1:
-                    self._parking.append(key)
-            elif len(lane.events) == 1:
-                heapq.heappush(self._ready, (event.id, key))
+            if len(lane.events) > 1:
+                continue
+            if event.key in self._parked:
+                self._parking.append(key)
+            else:
+                heapq.heappush(outlet.ready, (event.id, key))
 
     def next_batch(self, now: float) -> tuple[Event, ...]:
-        """The oldest events that may be sent together now; they are in flight then."""
-        while self._waiting and self._waiting[0][0] <= now:
-            _, key = heapq.heappop(self._waiting)
-            self._wake(key)
-        if self.is_down:
-            if self._in_flight or now < self._probe_at:
-                return ()
-            # What the sink has not refused first, and of that what has failed least: a
-            # few that are refused time and again would be all that is ever tried.
-            best = min((self._hopeless(key) for _, key in self._ready), default=None)
-            first = [item for item in self._ready if self._hopeless(item[1]) == best]
-            rest = [item for item in self._ready if self._hopeless(item[1]) != best]
-            heapq.heapify(first)
-            batch = self._fill(first, now)
-            self._ready = first + rest
-            heapq.heapify(self._ready)
-            return batch
-        return self._fill(self._ready, now)
+        """The oldest events that may be sent together now; they are in flight then.
+
+        All of them go to one outlet.
+        """
+        for outlet in self._outlets.values():
+            for key in outlet.woken(now):
+                self._wake(key)
+        ready = [o for o in self._outlets.values() if o.ready and not o.is_busy]
+        for outlet in sorted(ready, key=lambda outlet: outlet.ready[0]):
+            batch = self._batch(outlet, now)
+            if batch:
+                outlet.calls += 1
+                return batch
+        return ()
+
+    def _batch(self, outlet: Outlet, now: float) -> tuple[Event, ...]:
+        if not outlet.is_down:
+            return self._fill(outlet, outlet.ready, now)
+        if now < outlet.probe_at:
+            return ()
+        first, rest = outlet.divide(self._hopeless)
+        batch = self._fill(outlet, first, now)
+        outlet.ready = first + rest
+        heapq.heapify(outlet.ready)
+        return batch
 
     def _hopeless(self, key: str) -> tuple[bool, int]:
         lane = self._lanes[key]
         return lane.is_refused, lane.failures
 
-    def _fill(self, ready: list[tuple[int, str]], now: float) -> tuple[Event, ...]:
+    def _fill(
+        self, outlet: Outlet, ready: list[tuple[int, str]], now: float
+    ) -> tuple[Event, ...]:
         """A batch of the first events of a heap of lanes, which leave it."""
+        limits = outlet.limits
         batch: list[Event] = []
         size = 0
         while ready:
@@ -226,15 +236,17 @@ class Scheduler:
             lane = self._lanes[key]
             if lane.events[0].problem:
                 heapq.heappop(ready)
-                self._settle_unsent(key, ready, now)
+                self._settle_unsent(key, outlet, ready, now)
                 continue
             is_alone = lane.failures >= ALONE
             if is_alone and batch:
                 break
-            for event in lane.events if self._in_order else (lane.events[0],):
+            for event in lane.events if outlet.in_order else (lane.events[0],):
                 if event.problem or (
                     batch
-                    and (len(batch) == self._entries or size + event.size > self._bytes)
+                    and (
+                        len(batch) == limits.entries or size + event.size > limits.bytes
+                    )
                 ):
                     break
                 batch.append(event)
@@ -245,7 +257,6 @@ class Scheduler:
             heapq.heappop(ready)
             if is_alone:
                 break
-        self._in_flight += len(batch)
         return tuple(batch)
 
     def settle(
@@ -255,19 +266,20 @@ class Scheduler:
 
         An event whose fate is unknown is sent again, with the same body and name.
         """
-        self._in_flight -= len(batch)
-        self._judge(batch, results, now)
+        outlet = self.outlet(batch[0])
+        outlet.calls -= 1
+        self._judge(outlet, batch, results, now)
         acknowledged = []
         touched: dict[str, tuple[Event, Result] | None] = {}
         for event, result in zip(batch, results, strict=True):
-            key = self._lane_of(event)
+            key = self._lane_of[event.id]
             lane = self._lanes[key]
             lane.in_flight -= 1
             failed = touched.setdefault(key, None)
             if failed is None and result.outcome is Outcome.ACKNOWLEDGED:
                 lane.events.popleft()
                 lane.trouble = None
-                self._ids.discard(event.id)
+                del self._lane_of[event.id]
                 acknowledged.append(event)
             elif failed is None:
                 touched[key] = event, result
@@ -299,7 +311,7 @@ class Scheduler:
         """
         lanes: dict[str, list[DeadLetter]] = {}
         for letter in letters:
-            lanes.setdefault(self._lane_of(letter.event), []).append(letter)
+            lanes.setdefault(self._lane_of[letter.event.id], []).append(letter)
         for key, of_lane in lanes.items():
             lane = self._lanes[key]
             lane.verdict = None
@@ -309,7 +321,7 @@ class Scheduler:
                 if letter.event.id in parked.ids:
                     lane.events.remove(letter.event)
                     lane.trouble = None
-                    self._ids.discard(letter.event.id)
+                    del self._lane_of[letter.event.id]
                 else:
                     is_missing = True
             if event_key in parked.keys:
@@ -324,22 +336,33 @@ class Scheduler:
 
     def defer_letters(self, letters: Sequence[DeadLetter]) -> None:
         """They could not be parked now."""
-        keys = dict.fromkeys(self._lane_of(letter.event) for letter in letters)
+        keys = dict.fromkeys(self._lane_of[letter.event.id] for letter in letters)
         self._parking.extendleft(reversed(keys))
 
     # Below: how lanes move between ready, in flight, waiting and parking.
 
-    def _lane_of(self, event: Event) -> str:
-        own = event.key in self._parked or event.key in self._lanes
-        return event.key if own or not self._in_order else ""
+    def _choose_lane(self, event: Event, outlet: Outlet) -> str:
+        """The key of the lane for an event: that of its row, but for an outlet in
+        order, which has one for all, and one for each key that is held up."""
+        if not outlet.in_order:
+            return event.key
+        own = f"\n{outlet.name}\n{event.key}"
+        if event.key in self._parked or own in self._own:
+            self._own.add(own)
+            return own
+        return f"\n{outlet.name}"
+
+    def _outlet_of(self, lane: Lane) -> Outlet:
+        return self.outlet(lane.events[0])
 
     def _forget(self, event: Event) -> None:
-        self._ids.discard(event.id)
+        del self._lane_of[event.id]
         self._forgotten.append(event.id)
 
     def _forget_lane(self, key: str) -> None:
         for event in self._lanes.pop(key).events:
             self._forget(event)
+        self._own.discard(key)
         self._held.discard(key)
 
     def _wake(self, key: str) -> None:
@@ -349,7 +372,7 @@ class Scheduler:
             # Somebody may have mended the row meanwhile.
             self._forget_lane(key)
         else:
-            heapq.heappush(self._ready, (lane.events[0].id, key))
+            heapq.heappush(self._outlet_of(lane).ready, (lane.events[0].id, key))
 
     def _go_on(self, key: str) -> None:
         """The first event of a lane is done with, or is to be sent again at once."""
@@ -360,27 +383,26 @@ class Scheduler:
         self._held.discard(key)
         if not lane.events:
             del self._lanes[key]
-        elif key in self._parked:
+            self._own.discard(key)
+        elif lane.events[0].key in self._parked:
             self._parking.append(key)
         else:
-            heapq.heappush(self._ready, (lane.events[0].id, key))
+            heapq.heappush(self._outlet_of(lane).ready, (lane.events[0].id, key))
 
     def _settle_unsent(
-        self, key: str, ready: list[tuple[int, str]], now: float
+        self, key: str, outlet: Outlet, ready: list[tuple[int, str]], now: float
     ) -> None:
         """The first event of a lane has no envelope that could be sent."""
         lane = self._lanes[key]
         event = lane.events[0]
-        if key != event.key:
+        if outlet.in_order and key not in self._own:
             # All keys are in this lane; from here on this one has its own.
-            own = deque(other for other in lane.events if other.key == event.key)
-            lane.events = deque(e for e in lane.events if e.key != event.key)
+            own = self._split(key, event.key)
             if lane.events:
                 heapq.heappush(ready, (lane.events[0].id, key))
             else:
                 del self._lanes[key]
-            key = event.key
-            self._lanes[key] = Lane(own)
+            key = own
         outcome = Outcome.OVERSIZED if event.is_oversized else Outcome.REFUSED
         self._fail(key, event, Result(outcome, event.problem), now, is_alone=True)
 
@@ -391,15 +413,16 @@ class Scheduler:
         lane.is_refused = result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED)
         trouble = lane.trouble or Trouble(now, result.reason, result.reason)
         trouble.last_error = result.reason
+        outlet = self.outlet(event)
         # Where a whole call has failed it is not known whose fault that is.
-        if not self.is_down and (is_alone or result.outcome is not Outcome.UNKNOWN):
+        if not outlet.is_down and (is_alone or result.outcome is not Outcome.UNKNOWN):
             trouble.attempts += 1
         lane.trouble = trouble
         reason = self._policy.verdict(
             result.outcome,
             attempts=trouble.attempts,
             age=now - trouble.since,
-            is_down=self.is_down,
+            is_down=outlet.is_down,
         )
         if reason is not None:
             lane.verdict = DeadLetter(
@@ -416,10 +439,14 @@ class Scheduler:
         # A row that cannot be sent as it is is looked at anew, and not soon.
         longest = LONGEST_DELAY if event.problem else delay(lane.failures)
         lane.failures += 1
-        heapq.heappush(self._waiting, (now + longest * self._jitter(), key))
+        heapq.heappush(outlet.waiting, (now + longest * self._jitter(), key))
 
     def _judge(
-        self, batch: Sequence[Event], results: Sequence[Result], now: float
+        self,
+        outlet: Outlet,
+        batch: Sequence[Event],
+        results: Sequence[Result],
+        now: float,
     ) -> None:
         outcomes = [result.outcome for result in results]
         firsts = [
@@ -429,24 +456,36 @@ class Scheduler:
             # nothing.
             if result.outcome is not Outcome.OVERSIZED
             and result is not LEASE_RAN_OUT
-            and self._lanes[self._lane_of(event)].trouble is None
+            and self._lanes[self._lane_of[event.id]].trouble is None
         ]
-        self._health.judge(firsts, has_taken=Outcome.ACKNOWLEDGED in outcomes)
-        if self.is_down:
-            longest = delay(self._health.failures - 1)
-            self._probe_at = now + longest * self._jitter()
+        outlet.health.judge(firsts, has_taken=Outcome.ACKNOWLEDGED in outcomes)
+        if outlet.is_down:
+            longest = delay(outlet.health.failures - 1)
+            outlet.probe_at = now + longest * self._jitter()
 
     def _hold_lane(self, key: str, event_key: str) -> None:
         """Later events of a key have to wait: in a lane of their own."""
         self._parked.add(event_key)
-        if key == event_key or not self._in_order:
+        if key in self._own or key == event_key:
             return
+        own = self._split(key, event_key)
+        if self._lanes[own].events:
+            self._parking.append(own)
+        else:
+            del self._lanes[own]
+            self._own.discard(own)
+
+    def _split(self, key: str, event_key: str) -> str:
+        """Give the events of one key a lane of their own; its key."""
         lane = self._lanes[key]
-        behind = deque(event for event in lane.events if event.key == event_key)
-        if behind:
-            lane.events = deque(e for e in lane.events if e.key != event_key)
-            self._lanes[event_key] = Lane(behind)
-            self._parking.append(event_key)
+        own = f"{key}\n{event_key}"
+        self._own.add(own)
+        events = deque(event for event in lane.events if event.key == event_key)
+        lane.events = deque(e for e in lane.events if e.key != event_key)
+        self._lanes[own] = Lane(events)
+        for event in events:
+            self._lane_of[event.id] = own
+        return own
 
 
 def delay(failures: int) -> float:

@@ -82,16 +82,10 @@ class Options:
 
 
 class Term:
-    """``calls`` is how many calls to the sink may run at the same time."""
+    """See the module."""
 
     def __init__(
-        self,
-        lease: Lease,
-        scheduler: Scheduler,
-        floor: Floor,
-        options: Options,
-        *,
-        calls: int,
+        self, lease: Lease, scheduler: Scheduler, floor: Floor, options: Options
     ) -> None:
         self.lease = lease
         self.scheduler = scheduler
@@ -101,7 +95,6 @@ class Term:
         #: Whether there is nothing to do any more.
         self.is_over = False
         self._options = options
-        self._most_calls = calls
         #: In flight, by number.
         self._calls: dict[int, Publish] = {}
         self._numbers = 0
@@ -184,7 +177,7 @@ class Term:
         return self._reading
 
     def publish(self, now: float) -> Publish | None:
-        if len(self._calls) >= self._most_calls or not self.may_send(now):
+        if not self.may_send(now):
             return None
         if now >= self._watch_at:
             # First see whether somebody newer waits.
@@ -194,7 +187,8 @@ class Term:
         if not batch:
             return None
         self._numbers += 1
-        call = Publish(self._numbers, batch)
+        outlet = self.scheduler.outlet(batch[0]).name
+        call = Publish(self._numbers, batch, outlet)
         self._calls[call.number] = call
         return call
 
@@ -380,5 +374,5 @@ class Term:
             yield self._park_at
         if self.floor.wakes_at is not None:
             yield self.floor.wakes_at
-        if len(self._calls) < self._most_calls and self.scheduler.wakes_at is not None:
+        if self.scheduler.wakes_at is not None:
             yield self.scheduler.wakes_at

@@ -15,6 +15,7 @@ import datetime
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,6 +30,7 @@ __all__ = [
     "Place",
     "Scalar",
     "Sequence",
+    "content",
     "did_you_mean",
     "entries",
     "fields",
@@ -111,6 +113,41 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
+
+
+def content(path: str | Path, *, missing: str) -> str:
+    """The text of a file. Raises SpecError if it cannot be had; ``missing`` says what
+    to do where there is none."""
+    name = str(path)
+    try:
+        with open(path, "rb") as file:
+            found = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
+        raise SpecError("there is no such file", path=name, hint=missing) from None
+    except IsADirectoryError:
+        raise SpecError(
+            "this is a directory", path=name, hint="Name the file in it."
+        ) from None
+    except (OSError, ValueError) as exc:
+        # ValueError: the path itself holds a NUL.
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise SpecError(
+            f"cannot be read: {reason}",
+            path=name,
+            hint="Check the path and who may read it.",
+        ) from None
+    if len(found) > MAX_SIZE:
+        raise too_large(name)
+    try:
+        return found.decode()
+    except UnicodeDecodeError as exc:
+        line = found.count(b"\n", 0, exc.start) + 1
+        raise SpecError(
+            f"not UTF-8: the byte 0x{found[exc.start]:02X}",
+            path=name,
+            line=line,
+            hint="Save the file as UTF-8.",
+        ) from None
 
 
 def read(text: str, *, path: str) -> Node:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import SpecError, UsageError, nearest
+from ..errors import UsageError, nearest
 from . import document
 from .account import USER_LENGTH, Account
 from .document import Node, Place, Scalar, shown
@@ -35,7 +35,7 @@ DEFAULT_DEFINER = "evtrig_definer@localhost"
 
 _KEYS = (
     *("version", "schema", "outbox", "definer", "server", "transaction", "db_user"),
-    *("bypass", "emit", "tables"),
+    *("bypass", "emit", "relay", "tables"),
 )
 
 
@@ -59,6 +59,8 @@ class Spec:
     db_user: bool = False
     #: Whether there is a procedure by which the application emits events.
     emit: bool = False
+    #: Where the relay sends what, for it to read (commands/routes.py).
+    relay: Node | None = None
 
     def only(self, names: Sequence[str]) -> Spec:
         """The spec with these tables alone, ``table`` or ``schema.table`` each.
@@ -90,42 +92,8 @@ class Spec:
 
 def load(path: str | Path) -> Spec:
     """The spec in a file. Raises SpecError, also if the file cannot be read."""
-    name = str(path)
-    try:
-        with open(path, "rb") as file:
-            content = file.read(document.MAX_SIZE + 1)
-    except FileNotFoundError:
-        raise SpecError(
-            "there is no such file",
-            path=name,
-            hint="Name the spec with --spec, or write one with "
-            "`evtrig init --dsn mysql://…`.",
-        ) from None
-    except IsADirectoryError:
-        raise SpecError(
-            "this is a directory", path=name, hint="Name the file in it."
-        ) from None
-    except (OSError, ValueError) as exc:
-        # ValueError: the path itself holds a NUL.
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise SpecError(
-            f"cannot be read: {reason}",
-            path=name,
-            hint="Check the path and who may read it.",
-        ) from None
-    if len(content) > document.MAX_SIZE:
-        raise document.too_large(name)
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        raise SpecError(
-            f"not UTF-8: the byte 0x{content[exc.start]:02X}",
-            path=name,
-            line=line,
-            hint="Save the file as UTF-8.",
-        ) from None
-    return parse(text, path=name)
+    hint = "Name the spec with --spec, or write one with `evtrig init --dsn mysql://…`."
+    return parse(document.content(path, missing=hint), path=str(path))
 
 
 def parse(text: str, *, path: str) -> Spec:
@@ -173,6 +141,7 @@ def parse(text: str, *, path: str) -> Spec:
         transaction=defaults.transaction,
         db_user=defaults.db_user,
         emit=optional(keys, "emit", flag, False),
+        relay=keys.get("relay"),
         tables=tables,
     )
 

@@ -122,7 +122,7 @@ class NextBeforeTheAnswer(Scheduler):
         for key, lane in self._lanes.items():
             if lane.in_flight == 1 and len(lane.events) == 2:
                 lane.in_flight += 1
-                self._in_flight += 1
+                self._only.calls += 1
                 return (self._lanes[key].events[1],)
         return ()
 
@@ -198,7 +198,7 @@ class SkipsThePoison(Scheduler):
         for event, result in zip(batch, results, strict=True):
             if result.outcome is Outcome.REFUSED:
                 acknowledged.remove(event)
-                self._ids.add(event.id)
+                self._lane_of[event.id] = event.key
         return acknowledged
 
 

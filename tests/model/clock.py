@@ -20,8 +20,9 @@ from evtrig.relay.action import Delete, Grant, Look, Read, Release, Renew, State
 from evtrig.relay.event import Event
 from evtrig.relay.floor import Floor
 from evtrig.relay.lease import Holder, Lease
+from evtrig.relay.outlet import Outlet
 from evtrig.relay.scheduler import Scheduler
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits
 from evtrig.relay.term import Options, Term
 
 __all__ = ["Clocked", "ClockedSetup"]
@@ -189,9 +190,9 @@ class Clocked:
 
     def _fresh(self, takes_over: bool) -> int:
         options = Options(ttl=TTL)
-        scheduler = Scheduler(entries=1, bytes=9, in_order=False, jitter=no_jitter)
+        scheduler = Scheduler([Outlet("", Limits(1, 9))], jitter=no_jitter)
         lease = self.setup.lease(ttl=TTL, take_over=takes_over)
-        term = self.setup.term(lease, scheduler, Floor(is_on=False), options, calls=1)
+        term = self.setup.term(lease, scheduler, Floor(is_on=False), options)
         return self.cores.number(Core(term))
 
     def _follow(

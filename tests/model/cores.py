@@ -37,14 +37,14 @@ TICK = 1e-6
 #: When something is due.
 TIMES = frozenset({
     *("_read_at", "_head_at", "_watch_at", "_delete_at", "_park_at"),
-    *("_wait_until", "_gone_at", "_look_at", "_probe_at"),
+    *("_wait_until", "_gone_at", "_look_at", "probe_at"),
 })  # fmt: skip
 #: Delays, which are over after any leap; numbers of calls, which tell their events;
 #: what only the log or the text of a dead letter shows; what never changes.
 OF_NO_MATTER = frozenset({
     *("_poll", "_numbers", "_since", "since", "age", "holder"),
     *("first_error", "last_error"),
-    *("_options", "_policy", "_jitter"),
+    *("_options", "_policy", "_jitter", "_only"),
 })  # fmt: skip
 #: Of a lease, once it is held: nothing else is ever asked for but to keep it.
 OF_WAITING = frozenset({
@@ -54,7 +54,7 @@ OF_WAITING = frozenset({
 PLAIN = frozenset({int, str, bool, float})
 
 #: What a clock gives a meaning; times of lanes among them.
-CLOCK = frozenset({"_since", "_waiting", "_ended_at"})
+CLOCK = frozenset({"_since", "waiting", "_ended_at"})
 #: Of a term, as long as the window is larger than all there is.
 OF_SIZE = frozenset({"_average"})
 
@@ -263,11 +263,11 @@ class Cores:
                     assert limit > self._most_events
                     limit = 0
                 return limit, value.floor, value.besides_keys
-            case "_waiting":
+            case "waiting":
                 if self._has_clock:
                     return tuple(sorted(value))
                 return frozenset([(key, at <= now) for at, key in value])
-            case "_ready":
+            case "ready":
                 return tuple(sorted(value))
             case "_calls":
                 return frozenset(

@@ -36,14 +36,18 @@ def test_what_is_left_out_of_a_state_is_what_the_core_has() -> None:
     world = World(Setup((("a",),)))
     fresh = world.term(False, own=0, seen=0)
     assert isinstance(fresh, Term)
-    parts = [fresh, fresh.lease, fresh.scheduler, fresh.floor, fresh.scheduler._health]
+    outlet = fresh.scheduler._only
+    parts = [
+        *(fresh, fresh.lease, fresh.scheduler, fresh.floor),
+        *(outlet, outlet.health),
+    ]
     names = {
         name for part in [*parts, Lane(), Trouble(0.0, "", "")] for name in vars(part)
     }
     letter = {"age", "first_error", "last_error"}
     listed = cores.TIMES | cores.OF_NO_MATTER | cores.OF_WAITING | cores.OF_SIZE
     assert listed | cores.CLOCK <= names | letter
-    assert {"_reading", "_ready", "_calls", "_recent", "failures", "attempts"} <= names
+    assert {"_reading", "ready", "_calls", "_recent", "failures", "attempts"} <= names
 
 
 def test_a_state_of_the_core_is_met_again_whenever_it_was_reached() -> None:

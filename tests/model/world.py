@@ -39,9 +39,10 @@ from evtrig.relay.action import (
 from evtrig.relay.event import Event
 from evtrig.relay.floor import Floor
 from evtrig.relay.lease import Holder, Lease
+from evtrig.relay.outlet import Outlet
 from evtrig.relay.policy import Policy
 from evtrig.relay.scheduler import Scheduler
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
 from evtrig.relay.term import Options, Term
 
 __all__ = ["FAULTS", "Following", "Setup", "State", "World"]
@@ -621,18 +622,16 @@ class World:
     def term(self, takes_over: bool, *, own: int, seen: int) -> Term:
         """As in relay.Relay._term."""
         setup = self.setup
+        limits = Limits(setup.entries, 1000, setup.calls)
         return setup.term(
             setup.lease(ttl=FOR_EVER, take_over=takes_over, own=own, seen=seen),
             setup.scheduler(
-                entries=setup.entries,
-                bytes=1000,
-                in_order=setup.in_order,
+                [Outlet("", limits, in_order=setup.in_order)],
                 jitter=no_jitter,
                 policy=setup.policy,
             ),
             setup.floor_type(is_on=setup.floor),
             Options(policy=setup.policy, ttl=FOR_EVER),
-            calls=setup.calls,
         )
 
     # The sink

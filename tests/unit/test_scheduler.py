@@ -17,9 +17,10 @@ from hypothesis.stateful import (
 
 from evtrig.relay.dead_letter import Parked
 from evtrig.relay.event import Event
+from evtrig.relay.outlet import Outlet
 from evtrig.relay.policy import ON_REFUSED, OnRefused, Policy
 from evtrig.relay.scheduler import ALONE, FIRST_DELAY, LONGEST_DELAY, Scheduler
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
 
 RETRY = Result(Outcome.RETRY, "later")
 REFUSED = Result(Outcome.REFUSED, "never")
@@ -35,9 +36,12 @@ def event(id_: int, key: str = "k", size: int = 2) -> Event:
 def scheduler(
     *, entries: int = 10, size: int = 1000, in_order: bool = False, jitter: float = 1.0
 ) -> Scheduler:
-    return Scheduler(
-        entries=entries, bytes=size, in_order=in_order, jitter=lambda: jitter
-    )
+    return Scheduler([outlet(entries, size, in_order)], jitter=lambda: jitter)
+
+
+def outlet(entries: int, size: int, in_order: bool) -> Outlet:
+    # How many calls there may be is no concern of most tests here.
+    return Outlet("", Limits(entries, size, calls=99), in_order=in_order)
 
 
 class Rules(RuleBasedStateMachine):
@@ -186,10 +190,70 @@ class OrderedRules(Rules):
         assert self.acknowledged == self.admitted[: len(self.acknowledged)]
 
 
+def where(sent: Event) -> str:
+    """Which of three outlets an event goes to: as good as by chance."""
+    return ("queue", "topic", "file")[sent.id * 7 % 3]
+
+
+class SeveralRules(Rules):
+    """Two queues and a file; a key has events in all of them."""
+
+    @initialize(entries=st.integers(1, 5), size=st.integers(1, 30))
+    def open(self, entries: int, size: int) -> None:
+        super().open(entries, size)
+        outlets = [
+            Outlet(name, Limits(entries, size, calls=2), in_order=name == "file")
+            for name in ("queue", "topic", "file")
+        ]
+        self.scheduler = Scheduler(outlets, route=where, jitter=lambda: 1.0)
+
+    def check_batch(self, batch: tuple[Event, ...], keys: set[str]) -> None:
+        (outlet,) = {where(sent) for sent in batch}
+        of_outlet = [call for call in self.calls if where(call[0]) == outlet]
+        if outlet == "file":
+            assert not of_outlet, "two writes at the same time"
+            return
+        assert len(of_outlet) < 2, "more calls than it takes"
+        queued = {e.key for call in self.calls for e in call if where(e) != "file"}
+        super().check_batch(batch, queued)
+
+    def check_answer(
+        self, batch: tuple[Event, ...], answers: list[Result], done: list[Event]
+    ) -> None:
+        if where(batch[0]) != "file":
+            super().check_answer(batch, answers, done)
+
+    @invariant()
+    def events_of_a_key_are_seen_in_order(self) -> None:
+        """In each outlet: what is in one tells nothing about another."""
+        for key, ids in self.seen.items():
+            for outlet in ("queue", "topic", "file"):
+                seen = [id_ for id_ in ids if where(event(id_)) == outlet]
+                admitted = [
+                    e.id for e in self.admitted if e.key == key and where(e) == outlet
+                ]
+                assert seen == admitted[: len(seen)]
+
+    def teardown(self) -> None:
+        if not hasattr(self, "scheduler"):
+            return
+        for _ in range(3 * len(self.admitted) + 3):
+            self.now += LONGEST_DELAY
+            self.send()
+            for batch in self.calls:
+                self.acknowledged += self.scheduler.settle(
+                    batch, [ACKNOWLEDGED] * len(batch), self.now
+                )
+            self.calls = []
+        assert not len(self.scheduler)
+        assert self.scheduler.wakes_at is None
+
+
+TestSeveralRules = SeveralRules.TestCase
 TestRules = Rules.TestCase
 TestOrderedRules = OrderedRules.TestCase
 TestRules.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestOrderedRules.settings = TestRules.settings
+TestOrderedRules.settings = TestSeveralRules.settings = TestRules.settings
 
 
 def test_a_key_that_failed_waits_and_others_flow() -> None:
@@ -441,7 +505,7 @@ class TestDeadLetters:
         window.admit([event(n, f"k{n}") for n in range(1, 9)])
         batch = window.next_batch(0)
         window.settle(batch, [REFUSED] * len(batch), 0)
-        assert window.is_down
+        assert window.down
         assert not window.must_park
         assert window.is_stuck
 
@@ -497,7 +561,7 @@ class TestDown:
         now = 0.0
         for _ in range(2):
             window.settle(window.next_batch(now), [UNKNOWN, UNKNOWN], now)
-        assert window.is_down
+        assert window.down
         for wait in (FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY):
             assert window.next_batch(now + wait * 0.99) == ()
             now += wait
@@ -507,13 +571,13 @@ class TestDown:
             window.settle(batch, [UNKNOWN, UNKNOWN], now)
         batch = window.next_batch(now + LONGEST_DELAY)
         window.settle(batch, [ACKNOWLEDGED, UNKNOWN], now)
-        assert not window.is_down
+        assert not window.down
 
     def test_what_never_failed_is_tried_first(self) -> None:
         window = scheduler(entries=4)
         window.admit([event(n, f"k{n}") for n in range(1, 5)])
         window.settle(window.next_batch(0), [REFUSED] * 4, 0)
-        assert window.is_down
+        assert window.down
         window.admit([event(9, "new")])
         assert ids(window.next_batch(LONGEST_DELAY)) == [9]
 
@@ -526,9 +590,7 @@ def parking(
     in_order: bool = False,
 ) -> Scheduler:
     return Scheduler(
-        entries=10,
-        bytes=1000,
-        in_order=in_order,
+        [outlet(10, 1000, in_order)],
         jitter=lambda: 1.0,
         policy=Policy(policy, max_attempts, max_age),
     )
@@ -574,3 +636,52 @@ def test_in_an_ordered_sink_too_a_bad_row_holds_back_its_key_only() -> None:
     assert set(window.forgotten()) == {2, 4, 6}, "to be read again, in order"
     window.admit([event(2, "a"), event(4, "a"), event(6, "a")])
     assert ids(window.next_batch(LONGEST_DELAY)) == [2, 4, 6]
+
+
+def two_queues() -> Scheduler:
+    outlets = [Outlet(name, Limits(10, 1000, calls=4)) for name in ("a", "b")]
+    # By the name of the key: "a1" goes to a.
+    return Scheduler(outlets, route=lambda sent: sent.key[0], jitter=lambda: 1.0)
+
+
+def test_a_batch_is_of_one_outlet() -> None:
+    window = two_queues()
+    window.admit([event(1, "a1"), event(2, "b1"), event(3, "a2"), event(4, "b2")])
+    assert ids(window.next_batch(0)) == [1, 3]
+    assert ids(window.next_batch(0)) == [2, 4]
+
+
+def test_an_outlet_that_is_down_holds_up_its_own_events_only() -> None:
+    window = two_queues()
+    window.admit([event(n, f"a{n}") for n in range(1, 5)])
+    batch = window.next_batch(0)
+    window.settle(batch, [UNKNOWN] * 4, 0)
+    assert window.down == ("a",)
+    window.admit([event(5, "a5"), event(6, "b6"), event(7, "b7")])
+    assert ids(window.next_batch(0)) == [6, 7]
+    assert window.next_batch(0) == ()
+    assert ids(window.next_batch(LONGEST_DELAY)) == [5]
+
+
+def test_an_outlet_without_a_free_call_lets_the_other_go_on() -> None:
+    outlets = [Outlet(name, Limits(1, 1000, calls=1)) for name in ("a", "b")]
+    window = Scheduler(outlets, route=lambda sent: sent.key[0], jitter=lambda: 1.0)
+    window.admit([event(1, "a1"), event(2, "a2"), event(3, "b3")])
+    assert ids(window.next_batch(0)) == [1]
+    assert ids(window.next_batch(0)) == [3]
+    assert window.next_batch(0) == ()
+
+
+def test_a_key_waits_for_its_event_wherever_that_goes() -> None:
+    outlets = [Outlet(name, Limits(10, 1000, calls=4)) for name in ("odd", "even")]
+    window = Scheduler(
+        outlets,
+        route=lambda sent: "odd" if sent.id % 2 else "even",
+        jitter=lambda: 1.0,
+    )
+    window.admit([event(1), event(2), event(3)])
+    for id_ in (1, 2, 3):
+        batch = window.next_batch(0)
+        assert ids(batch) == [id_]
+        assert window.next_batch(0) == ()
+        window.settle(batch, [ACKNOWLEDGED], 0)

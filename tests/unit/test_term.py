@@ -17,8 +17,9 @@ from evtrig.relay.action import (
 from evtrig.relay.event import Event
 from evtrig.relay.floor import Floor
 from evtrig.relay.lease import TTL, Holder, Lease
+from evtrig.relay.outlet import Outlet
 from evtrig.relay.scheduler import LONGEST_DELAY, Scheduler
-from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
 from evtrig.relay.term import HINDERED, TRIES, Options, Term
 
 NOBODY = Holder(0, 0, "", "2000-01-01", -1.0)
@@ -32,8 +33,8 @@ def event(id_: int, key: str = "k", *, problem: str = "") -> Event:
 def leading(options: Options | None = None, *, now: float = 0.0) -> Term:
     """A term that holds the lease and has recovered; nothing was read."""
     options = options or Options()
-    scheduler = Scheduler(entries=10, bytes=999, in_order=False, jitter=lambda: 1.0)
-    term = Term(Lease(), scheduler, Floor(is_on=True), options, calls=4)
+    scheduler = Scheduler([Outlet("", Limits(10, 999, 4))], jitter=lambda: 1.0)
+    term = Term(Lease(), scheduler, Floor(is_on=True), options)
     for asked, answer in (
         (Look(), NOBODY),
         (Claim(), 1),
@@ -154,8 +155,8 @@ def test_a_lock_that_stays_does_not_keep_a_relay_from_ending() -> None:
 
 
 def test_a_stop_while_it_stands_by_is_the_end() -> None:
-    scheduler = Scheduler(entries=10, bytes=999, in_order=False, jitter=lambda: 1.0)
-    term = Term(Lease(), scheduler, Floor(is_on=True), Options(), calls=4)
+    scheduler = Scheduler([Outlet("", Limits(10, 999, 4))], jitter=lambda: 1.0)
+    term = Term(Lease(), scheduler, Floor(is_on=True), Options())
     term.finish("stopped")
     assert term.is_over
     assert term.statement(0.0) is None

@@ -1,0 +1,110 @@
+"""The sinks of a relay, and which events each of them gets."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from .event import Event
+from .outlet import Outlet
+from .route import Routes
+from .sinks import make_sink, with_claim_check
+from .sinks.fan_out import FanOut, Shared
+from .sinks.sink import Sink
+
+__all__ = ["Destinations"]
+
+log = logging.getLogger(__name__)
+
+#: Pairs of source and type whose outlet is remembered.
+MEMORY = 4096
+
+
+class Destinations:
+    """Sinks by the name of their outlet; ``route`` says to which one an event goes,
+    where there are several.
+
+    An outlet is a destination, or several that the same events go to.
+    """
+
+    def __init__(
+        self, sinks: Mapping[str, Sink], route: Callable[[Event], str] | None = None
+    ) -> None:
+        self.sinks = sinks
+        self.route = route
+        self._members: Sequence[Sink] = tuple(sinks.values())
+
+    @classmethod
+    def make(cls, routes: Routes, *, claim_check: str | None = None) -> Destinations:
+        """Of sinks that have not called anybody yet: `check` does. ``claim_check`` is
+        where events go that are too large, ``s3://BUCKET/PREFIX``.
+
+        Raises UsageError for a URI that cannot be right, SinkError where a sink cannot
+        be had.
+        """
+        outlets = {"+".join(route.to): route.to for route in routes.routes}
+        used = Counter(name for to in outlets.values() for name in to)
+        made: dict[str, Sink] = {}
+        with contextlib.ExitStack() as stack:
+            for name, count in used.items():
+                sink = make(routes.destinations[name], claim_check)
+                stack.callback(sink.close)
+                made[name] = Shared(sink) if count > 1 else sink
+            stack.pop_all()
+        sinks = {
+            outlet: made[to[0]]
+            if len(to) == 1
+            else FanOut({name: made[name] for name in to})
+            for outlet, to in outlets.items()
+        }
+        destinations = cls(sinks, router(routes) if len(sinks) > 1 else None)
+        destinations._members = tuple(made.values())
+        return destinations
+
+    def check(self) -> None:
+        """Ask each sink whether it can be used, and learn its limits; say in the log
+        what is worth knowing of it. Raises SinkError."""
+        for sink in self._members:
+            for notice in sink.check():
+                log.info(notice, extra={"action": "check", "sink": sink.name})
+
+    def outlets(self) -> list[Outlet]:
+        """Fresh ones, for a scheduler."""
+        return [
+            Outlet(name, sink.limits, in_order=sink.in_order)
+            for name, sink in self.sinks.items()
+        ]
+
+    @property
+    def calls(self) -> int:
+        """How many calls may run at the same time."""
+        return sum(sink.limits.calls for sink in self.sinks.values())
+
+    def close(self) -> None:
+        for sink in self._members:
+            sink.close()
+
+
+def make(uri: str, claim_check: str | None) -> Sink:
+    sink = make_sink(uri)
+    if claim_check is None:
+        return sink
+    try:
+        return with_claim_check(sink, claim_check)
+    except BaseException:
+        sink.close()
+        raise
+
+
+def router(routes: Routes) -> Callable[[Event], str]:
+    @lru_cache(MEMORY)
+    def outlet(source: str, type_: str) -> str:
+        return "+".join(routes.of(source, type_))
+
+    def route(event: Event) -> str:
+        return outlet(event.header.source, event.header.type)
+
+    return route

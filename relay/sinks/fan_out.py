@@ -1,0 +1,122 @@
+"""Several destinations of the same events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from ..event import Event
+from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result, Sink
+
+__all__ = ["FanOut", "Shared"]
+
+#: What is said of an event that did not get everywhere: first what passes, so that one
+#: destination which will never take it keeps it from no other.
+WORST = (Outcome.UNKNOWN, Outcome.RETRY, Outcome.REFUSED, Outcome.OVERSIZED)
+#: Events that are remembered to have got somewhere, at most; more are sent again.
+MEMORY = 20_000
+
+
+class FanOut:
+    """A sink that sends each event to all of ``sinks``, by name.
+
+    An event is acknowledged when each of them has acknowledged it. It is not sent again
+    to those that have, as long as this process remembers.
+    """
+
+    in_order = False
+
+    def __init__(self, sinks: Mapping[str, Sink]) -> None:
+        self.name = "+".join(sinks)
+        self._sinks = sinks
+        #: Where events have got that did not get everywhere yet.
+        self._got_to: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def limits(self) -> Limits:
+        """What all of them take."""
+        limits = [sink.limits for sink in self._sinks.values()]
+        return Limits(
+            entries=min(each.entries for each in limits),
+            bytes=min(each.bytes for each in limits),
+            calls=min(each.calls for each in limits),
+        )
+
+    def check(self) -> Sequence[str]:
+        return [notice for sink in self._sinks.values() for notice in sink.check()]
+
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        results: list[Result] = [ACKNOWLEDGED] * len(events)
+        got_to = [self._got_to.get(event.name, frozenset()) for event in events]
+        for name, sink in self._sinks.items():
+            todo = [n for n, already in enumerate(got_to) if name not in already]
+            if not todo:
+                continue
+            answers = sink.publish([events[n] for n in todo], may_send)
+            for n, answer in zip(todo, answers, strict=True):
+                if answer.outcome is Outcome.ACKNOWLEDGED:
+                    got_to[n] |= {name}
+                else:
+                    results[n] = worse(results[n], answer, name)
+        self._remember(events, got_to, results)
+        return results
+
+    def close(self) -> None:
+        for sink in self._sinks.values():
+            sink.close()
+
+    def _remember(
+        self,
+        events: Sequence[Event],
+        got_to: Sequence[frozenset[str]],
+        results: Sequence[Result],
+    ) -> None:
+        with self._lock:
+            for event, names, result in zip(events, got_to, results, strict=True):
+                self._got_to.pop(event.name, None)
+                if names and result is not ACKNOWLEDGED:
+                    self._got_to[event.name] = names
+            while len(self._got_to) > MEMORY:
+                del self._got_to[next(iter(self._got_to))]
+
+
+def worse(one: Result, other: Result, name: str) -> Result:
+    """The result to go by; ``other`` is that of the destination ``name``."""
+    if LEASE_RAN_OUT in (one, other):
+        return LEASE_RAN_OUT
+    other = Result(other.outcome, f"{name}: {other.reason}")
+    if one.outcome is Outcome.ACKNOWLEDGED:
+        return other
+    return min(one, other, key=lambda result: WORST.index(result.outcome))
+
+
+class Shared:
+    """A sink that several outlets use: it gets no more calls at once than it takes."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.name = sink.name
+        self.in_order = sink.in_order
+        self._sink = sink
+        self._calls: threading.Semaphore | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return self._sink.limits
+
+    def check(self) -> Sequence[str]:
+        notices = self._sink.check()
+        self._calls = threading.BoundedSemaphore(self._sink.limits.calls)
+        return notices
+
+    def publish(
+        self, events: Sequence[Event], may_send: Callable[[], bool]
+    ) -> Sequence[Result]:
+        assert self._calls is not None, "it was checked"
+        with self._calls:
+            return self._sink.publish(events, may_send)
+
+    def close(self) -> None:
+        self._sink.close()

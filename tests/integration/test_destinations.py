@@ -1,0 +1,240 @@
+"""Routes on a real server: to several destinations, of which some fail."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pymysql
+import pytest
+from click.testing import CliRunner, Result
+from fakes import sqs as fake_sqs
+from fakes.aws import FakeAws
+from fakes.faults import Answer, FailEntries, LoseAcknowledgement, body_of
+from fakes.service import Arrival
+from tables import outbox_tables
+
+from evtrig.cli import main
+from evtrig.demo.server import ThrowawayServer
+
+#: Of shop.orders; and as many of shop.stock.
+EVENTS = 400
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with FakeAws(seed=3) as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+        yield aws
+
+
+class Shop:
+    """An outbox with changes of two tables, every tenth of which is shipped."""
+
+    def __init__(
+        self, server: ThrowawayServer, schema: str, connection: pymysql.Connection
+    ) -> None:
+        self.dsn = server.dsn
+        self.schema = schema
+        self._connection = connection
+        for statement in outbox_tables(schema, server.server):
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    def change(self) -> None:
+        rows = []
+        for n in range(EVENTS):
+            for table in ("orders", "stock"):
+                type_ = f"{table}.update" if n % 10 else "OrderShipped"
+                rows.append((type_, f"shop.{table}", json.dumps({"id": n % 20})))
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {self.schema}.events (uid, type, source, operation,"
+                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), %s, %s, 'update',"
+                " UTC_TIMESTAMP(6), %s, '{}')",
+                rows,
+            )
+
+    def __len__(self) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {self.schema}.events")
+            ((count,),) = cursor.fetchall()
+        return int(count)
+
+    def relay(self, routes: Path, *options: str) -> Result:
+        arguments = ["relay", "--dsn", self.dsn, "--outbox", self.schema, "--drain"]
+        arguments += ["--routes", str(routes), *options]
+        return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def shop(server: ThrowawayServer, outbox: str, connect: Callable[..., object]) -> Shop:
+    connection = connect()
+    assert isinstance(connection, pymysql.Connection)
+    return Shop(server, outbox, connection)
+
+
+def write_routes(path: Path, destinations: dict[str, str], routes: str) -> Path:
+    lines = [f"  {name}: '{uri}'" for name, uri in destinations.items()]
+    file = path / "evtrig-relay.yml"
+    text = "\n".join(["version: 1", "destinations:", *lines, "routes:", routes])
+    file.write_text(text)
+    return file
+
+
+def envelopes(arrivals: tuple[Arrival, ...] | list[str]) -> list[dict[str, object]]:
+    return [json.loads(a if isinstance(a, str) else a.body) for a in arrivals]
+
+
+def assert_in_order(found: list[dict[str, object]]) -> None:
+    latest: dict[str, int] = {}
+    for envelope in found:
+        key = f"{envelope['source']}:{envelope['key']}"
+        sequence = envelope["sequence"]
+        assert isinstance(sequence, int)
+        assert sequence > latest.get(key, 0), "an old event after a newer one"
+        latest[key] = sequence
+
+
+def test_each_event_comes_to_its_destinations_and_in_order(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    orders = aws.sqs.create_queue("orders.fifo")
+    shipped = aws.sns.create_topic("shipped.fifo")
+    audit = tmp_path / "audit.ndjson"
+    routes = write_routes(
+        tmp_path,
+        {
+            "orders": f"sqs:{orders.url}",
+            "shipped": f"sns:{shipped.arn}",
+            "audit": f"file:{audit}",
+        },
+        "  - {type: OrderShipped, to: [shipped, audit]}\n"
+        "  - {source: shop.orders, to: [orders, audit]}\n"
+        "  - {to: audit}\n",
+    )
+    shop.change()
+    result = shop.relay(routes)
+    assert result.exit_code == 0, result.output
+    assert len(shop) == 0
+    kinds = Counter(str(e["type"]) for e in envelopes(orders.delivered))
+    assert kinds == {"orders.update": EVENTS * 9 // 10}
+    kinds = Counter(str(e["type"]) for e in envelopes(shipped.delivered))
+    assert kinds == {"OrderShipped": EVENTS * 2 // 10}
+    written = envelopes(audit.read_text().splitlines())
+    assert len(written) == 2 * EVENTS
+    for found in (
+        envelopes(orders.delivered),
+        envelopes(shipped.delivered),
+        written,
+    ):
+        assert_in_order(found)
+
+
+def test_what_got_to_one_of_two_is_not_sent_there_again(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    good = aws.sqs.create_queue("good")
+    bad = aws.sns.create_topic("bad")
+    routes = write_routes(
+        tmp_path,
+        {"good": f"sqs:{good.url}", "bad": f"sns:{bad.arn}"},
+        "  - {to: [good, bad]}\n",
+    )
+    shop.change()
+    aws.faults.add(FailEntries(rate=0.3), action="PublishBatch")
+    result = shop.relay(routes)
+    assert result.exit_code == 0, result.output
+    assert good.arrived == bad.arrived == 2 * EVENTS
+    assert_in_order(envelopes(good.delivered))
+    assert_in_order(envelopes(bad.delivered))
+
+
+def test_calls_that_fail_lose_nothing_anywhere(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    one, two = (aws.sqs.create_queue(f"{name}.fifo") for name in ("one", "two"))
+    stream = aws.kinesis.create_stream("all")
+    routes = write_routes(
+        tmp_path,
+        {
+            "one": f"sqs:{one.url}",
+            "two": f"sqs:{two.url}",
+            "all": f"kinesis:{stream.name}",
+        },
+        "  - {source: shop.orders, to: [one, all]}\n  - {to: [two, all]}\n",
+    )
+    shop.change()
+    aws.faults.add(LoseAcknowledgement(), rate=0.1)
+    aws.faults.add(Answer(fake_sqs.throttled()), rate=0.1, action="SendMessageBatch")
+    aws.faults.add(FailEntries(rate=0.1), action="PutRecords")
+    result = shop.relay(routes)
+    assert result.exit_code == 0, result.output
+    assert len(one.delivered) == len(two.delivered) == EVENTS
+    assert_in_order(envelopes(one.delivered))
+    assert_in_order(envelopes(two.delivered))
+    first: dict[str, dict[str, object]] = {}
+    for envelope in envelopes(stream.delivered):
+        first.setdefault(str(envelope["id"]), envelope)
+    assert len(first) == 2 * EVENTS
+    assert_in_order(list(first.values()))
+
+
+def test_a_destination_that_refuses_holds_up_its_own_events_only(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    orders, rest = aws.sqs.create_queue("orders.fifo"), aws.sqs.create_queue("rest")
+    routes = write_routes(
+        tmp_path,
+        {"orders": f"sqs:{orders.url}", "rest": f"sqs:{rest.url}"},
+        "  - {source: shop.orders, to: orders}\n  - {to: rest}\n",
+    )
+    shop.change()
+    refusal = FailEntries(
+        "InvalidMessageContents",
+        sender_fault=True,
+        where=lambda entry: "shop.orders" in body_of(entry),
+    )
+    aws.faults.add(refusal)
+    result = shop.relay(routes)
+    assert result.exit_code == 1
+    assert "not empty" in result.output
+    assert rest.arrived == EVENTS
+    assert orders.arrived == 0
+    assert len(shop) == EVENTS
+    aws.faults.clear()
+    assert shop.relay(routes).exit_code == 0
+    assert orders.arrived == EVENTS
+    assert rest.arrived == EVENTS
+
+
+def test_one_destination_that_is_not_there_ends_it_before_anything_is_sent(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    queue = aws.sqs.create_queue("rest")
+    routes = write_routes(
+        tmp_path,
+        {"orders": "kinesis:nothing", "rest": f"sqs:{queue.url}"},
+        "  - {source: shop.orders, to: orders}\n  - {to: rest}\n",
+    )
+    shop.change()
+    result = shop.relay(routes)
+    assert result.exit_code == 1
+    assert "kinesis:nothing" in result.output
+    assert "ResourceNotFound" in result.output
+    assert queue.arrived == 0
+    assert len(shop) == 2 * EVENTS
+
+
+def test_a_route_to_nowhere_is_a_mistake_at_start(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    routes = write_routes(tmp_path, {"orders": "stdout:"}, "  - {to: order}\n")
+    result = shop.relay(routes)
+    assert result.exit_code == 2
+    assert "did you mean orders?" in result.output

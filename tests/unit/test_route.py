@@ -1,0 +1,199 @@
+"""Routes: which destination an event has, and what is no set of routes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evtrig.commands.routes import read_routes, routes_of
+from evtrig.errors import SpecError, UsageError
+from evtrig.relay.route import Route, Routes
+
+ROUTES = Routes(
+    {"orders": "sqs:https://x/1/orders.fifo", "audit": "kinesis:audit"},
+    (
+        Route(("orders", "audit"), source="shop.orders", type="Order*"),
+        Route(("orders",), source="shop.*"),
+        Route(("audit",)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "type_", "to"),
+    [
+        ("shop.orders", "OrderShipped", ("orders", "audit")),
+        ("shop.orders", "orders.update", ("orders",)),
+        ("shop.customers", "OrderShipped", ("orders",)),
+        ("shopping.orders", "orders.update", ("audit",)),
+        ("xshop.orders", "orders.update", ("audit",)),
+        ("", "", ("audit",)),
+        ("shop.a\nb", "orders.update", ("orders",)),
+    ],
+)
+def test_the_first_route_that_matches_is_taken(
+    source: str, type_: str, to: tuple[str, ...]
+) -> None:
+    assert ROUTES.of(source, type_) == to
+
+
+@pytest.mark.parametrize("pattern", ["a.b", "a+", "[ab]", "a?"])
+def test_only_an_asterisk_stands_for_something_else(pattern: str) -> None:
+    route = Route(("x",), source=pattern)
+    assert route.matches(pattern, "t")
+    assert not route.matches("axb", "t")
+    assert not route.matches("aa", "t")
+
+
+def test_json_gives_the_same_routes_again() -> None:
+    assert Routes.from_json(ROUTES.to_json(), path="r.json") == ROUTES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"destinations": [], "routes": []}',
+        '{"destinations": {}, "routes": [{}]}',
+        '{"destinations": {"a": "stdout:"}, "routes": [1]}',
+    ],
+)
+def test_what_is_no_routes_is_refused_with_the_file(text: str) -> None:
+    with pytest.raises(UsageError, match=r"r\.json") as raised:
+        Routes.from_json(text, path="r.json")
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("routes", "what"),
+    [
+        ([], "has to take every event"),
+        ([{"to": ["a"], "source": "s"}], "has to take every event"),
+        ([{"to": ["a"]}, {"to": ["a"], "source": "s"}], "stand behind one"),
+        ([{"to": ["ab"]}], "did you mean a"),
+        ([{"to": []}], "names no destination"),
+        ([{"to": ["a", "a"]}], "twice"),
+    ],
+)
+def test_routes_that_cannot_work_are_refused(routes: object, what: str) -> None:
+    text = json.dumps({"destinations": {"a": "stdout:"}, "routes": routes})
+    with pytest.raises(UsageError, match=what):
+        Routes.from_json(text, path="r.json")
+
+
+# Files
+
+FILE = """\
+version: 1
+destinations:
+  orders: sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo
+  audit: "kinesis:audit?calls=2"
+routes:
+  - {source: shop.orders, to: [orders, audit]}
+  - to: audit
+"""
+SPEC = """\
+version: 1
+schema: shop
+tables:
+  orders:
+    events:
+      - {type: OrderShipped, on: update, data: {id: NEW.id}}
+relay:
+  destinations: {orders: "sqs:https://x/1/orders", audit: "kinesis:audit"}
+  routes:
+    - {type: OrderShipped, to: orders}
+    - {source: shop.orders, to: [orders, audit]}
+    - {to: audit}
+"""
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "relay.yml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_file_of_their_own(tmp_path: Path) -> None:
+    assert read_routes(written(tmp_path, FILE)) == Routes(
+        {
+            "orders": "sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo",
+            "audit": "kinesis:audit?calls=2",
+        },
+        (Route(("orders", "audit"), source="shop.orders"), Route(("audit",))),
+    )
+
+
+def test_json_is_such_a_file_too(tmp_path: Path) -> None:
+    text = json.dumps({"version": 1, **json.loads(ROUTES.to_json())})
+    assert read_routes(written(tmp_path, text)) == ROUTES
+
+
+def test_the_section_of_a_spec(tmp_path: Path) -> None:
+    routes = read_routes(written(tmp_path, SPEC))
+    assert routes.of("shop.orders", "OrderShipped") == ("orders",)
+    assert routes.of("shop.orders", "orders.update") == ("orders", "audit")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "what"),
+    [
+        ("to: audit", "to: audti", 7, "did you mean audit"),
+        ("to: [orders, audit]", "to: []", 6, "names no destination"),
+        ("source: shop", "sauce: shop", 6, "did you mean `source`"),
+        ("  - to: audit\n", "", 6, "every event"),
+        ("  audit: ", "  au dit: ", 4, "name of a destination"),
+        ("version: 1\n", "", 1, "version"),
+        ("version: 1", "version: 2", 1, "`version`"),
+        ("routes:\n", "routs:\n", 5, "did you mean `routes`"),
+        ("source: shop.orders", "source: no", 6, "must be text"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(
+    tmp_path: Path, before: str, after: str, line: int, what: str
+) -> None:
+    assert before in FILE
+    with pytest.raises(SpecError) as raised:
+        read_routes(written(tmp_path, FILE.replace(before, after)))
+    assert what in raised.value.message
+    assert raised.value.line == line
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("type: OrderShipped, to", "type: OrderShiped, to", "did you mean"),
+        ("source: shop.orders", "source: shop.order", "did you mean `shop.orders`"),
+    ],
+)
+def test_a_route_that_no_event_of_the_spec_takes_is_a_mistake(
+    tmp_path: Path, before: str, after: str, what: str
+) -> None:
+    with pytest.raises(SpecError, match=what):
+        read_routes(written(tmp_path, SPEC.replace(before, after)))
+
+
+def test_a_spec_without_the_section(tmp_path: Path) -> None:
+    text = SPEC.partition("relay:")[0]
+    with pytest.raises(SpecError, match="no section `relay`"):
+        read_routes(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(SpecError, match="no such file") as raised:
+        read_routes("nowhere.yml")
+    assert "--routes" in (raised.value.hint or "")
+
+
+def test_a_sink_and_routes_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="exclude"):
+        routes_of("stdout:", "relay.yml")
+    assert routes_of(None, None) is None
+    only = routes_of("stdout:", None)
+    assert only is not None
+    assert only.of("any.table", "at.all") == ("sink",)
