@@ -110,6 +110,8 @@ class AwsSink(ABC, Generic[Entry]):
     #: boto3's name of the service, and how it is called in messages.
     service: str
     title: str
+    #: What the destination is: a queue, a topic, a stream or a bus.
+    kind: str
     #: What the code calls, as IAM names it.
     describe: str
     send: str
@@ -203,7 +205,7 @@ class AwsSink(ABC, Generic[Entry]):
             entry, size = found
             if size > self._largest or size > limit:
                 takes = min(self._largest, limit)
-                reason = f"{size} bytes, {self.title} takes {takes}"
+                reason = f"{size} bytes, the {self.kind} takes {takes}"
                 results[number] = Result(Outcome.OVERSIZED, reason)
                 continue
             if entries and (len(entries) == most or total + size > limit):

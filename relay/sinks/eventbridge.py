@@ -47,6 +47,7 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
 
     service = "events"
     title = "EventBridge"
+    kind = "bus"
     describe = "events:DescribeEventBus"
     send = "events:PutEvents"
     bad_entry = frozenset({

@@ -47,6 +47,7 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
 
     service = "kinesis"
     title = "Kinesis"
+    kind = "stream"
     describe = "kinesis:DescribeStreamSummary"
     send = "kinesis:PutRecords"
     bad_entry = frozenset({

@@ -45,6 +45,7 @@ class SnsSink(AwsSink["PublishBatchRequestEntryTypeDef"]):
 
     service = "sns"
     title = "SNS"
+    kind = "topic"
     describe = "sns:GetTopicAttributes"
     send = "sns:Publish"
     bad_entry = frozenset({

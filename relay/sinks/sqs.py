@@ -61,6 +61,7 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
 
     service = "sqs"
     title = "SQS"
+    kind = "queue"
     describe = "sqs:GetQueueAttributes"
     send = "sqs:SendMessage"
     # On FIFO queues also for entries that a standard queue would report one by one.
