@@ -9,7 +9,7 @@ MINUTES ?= 10
 
 # The set-up steps must not run at the same time: both may call apt-get or pip.
 .NOTPARALLEL:
-.PHONY: help venv servers demo test soak bench check docs clean
+.PHONY: help venv servers ministack demo test soak bench check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,7 +17,7 @@ help: ## this list
 demo: servers venv ## all of evtrig on a throwaway server, in one command
 	@$(VENV)/bin/evtrig demo
 
-test: servers venv ## every test, on every server there is (ARGS="-k lease -x")
+test: servers venv ministack ## every test, on every server there is (ARGS="-k lease -x")
 	@$(VENV)/bin/pytest -n $(PROCESSES) --maxschedchunk 1 --durations=10 $(ARGS)
 
 soak: servers venv ## faults for MINUTES=10 a server (ARGS="--server mysql --seed 7")
@@ -54,6 +54,10 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 servers: ## MySQL and MariaDB for the demo and the tests (root on Debian or Ubuntu)
 	@PYTHON=$(PYTHON) .ci/servers
+
+# Another AWS emulator, for tests/integration/test_second_opinion.py.
+ministack: venv
+	@$(VENV)/bin/python tests/fakes/ministack.py
 
 clean: ## remove what the targets above have made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,6 +21,7 @@ In a process of its own: ``python tests/fakes/aws.py --help``.
 ``fakes.query``           the protocol of SNS and STS
 ``fakes.s3``              PutObject and GetObject
 ``fakes.secretsmanager``  GetSecretValue
+``fakes.ministack``       another AWS emulator, by others: a second opinion
 ``fakes.certificates``    a certificate authority, certificates good and bad
 ``fakes.mysql``           an eavesdropper and an impostor in place of a server
 ========================  ========================================================

@@ -370,7 +370,12 @@ class Kinesis(JsonService):
         chosen = record.get("ExplicitHashKey")
         if chosen is None:
             return data, key, stream.shard_of(key)
-        if not _HASH_KEY.fullmatch(chosen) or int(chosen) >= _HASHES:
+        if not _HASH_KEY.fullmatch(chosen):
+            raise _invalid(
+                f"{where}.explicitHashKey",
+                f"Member must satisfy regular expression pattern: {_HASH_KEY.pattern}",
+            )
+        if int(chosen) >= _HASHES:
             raise _invalid_argument(f"Invalid ExplicitHashKey {chosen}")
         return data, key, stream.shard_of_hash(int(chosen))
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -22,10 +27,10 @@ def aws() -> Iterator[FakeAws]:
         yield aws
 
 
-def connect(aws: FakeAws) -> Any:
+def connect(endpoint_url: str, service: str = "kinesis") -> Any:
     return boto3.client(
-        "kinesis",
-        endpoint_url=aws.endpoint_url,
+        service,
+        endpoint_url=endpoint_url,
         region_name="us-east-1",
         aws_access_key_id="fake",
         aws_secret_access_key="fake",
@@ -35,7 +40,7 @@ def connect(aws: FakeAws) -> Any:
 
 @pytest.fixture
 def client(aws: FakeAws) -> Iterator[Any]:
-    client = connect(aws)
+    client = connect(aws.endpoint_url)
     yield client
     client.close()
 
@@ -102,7 +107,7 @@ def test_the_order_is_the_same_in_every_run() -> None:
     def stored(seed: int) -> list[str]:
         with FakeAws(seed=seed) as aws:
             stream = aws.kinesis.create_stream("orders")
-            client = connect(aws)
+            client = connect(aws.endpoint_url)
             client.put_records(
                 StreamName="orders", Records=[record(n) for n in range(20)]
             )
@@ -246,6 +251,11 @@ def test_a_hash_key_overrides_the_partition_key(
             StreamName="orders",
             Records=[{**record(1), "ExplicitHashKey": str(1 << 128)}],
         )
+    with pytest.raises(ClientError) as error:
+        client.put_records(
+            StreamName="orders", Records=[{**record(1), "ExplicitHashKey": "01"}]
+        )
+    assert code(error) == "ValidationException"
 
 
 def test_bytes_that_are_no_text_arrive_as_they_are(
@@ -335,3 +345,54 @@ def test_a_signature_out_of_date_is_refused(
         client.put_records(StreamName="orders", Records=[record(1)])
     assert code(error) == "InvalidSignatureException"
     assert stream.arrivals == ()
+
+
+def test_a_process_has_topics_streams_and_buses(tmp_path: Path) -> None:
+    log = tmp_path / "arrivals.ndjson"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, Path(sys.modules[FakeAws.__module__].__file__ or "")),
+            *("--topic", "large.fifo,MaximumMessageSize=1048576"),
+            *("--stream", "wide,7", "--stream", "usual", "--bus", "orders"),
+            *("--log", log),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None
+    assert stdout is not None
+    with process:
+        url = stdout.readline().strip()
+        topics, streams, buses = (
+            connect(url, service) for service in ("sns", "kinesis", "events")
+        )
+        topic = f"arn:aws:sns:us-east-1:{kinesis.ACCOUNT}:large.fifo"
+        attributes = topics.get_topic_attributes(TopicArn=topic)["Attributes"]
+        assert attributes["MaximumMessageSize"] == "1048576"
+        counts = [
+            len(streams.list_shards(StreamName=name)["Shards"])
+            for name in ("wide", "usual")
+        ]
+        assert counts == [7, 4]
+        assert buses.describe_event_bus(Name="orders")["Name"] == "orders"
+        throttled = {"fault": "Answer", "error": "kinesis.throttled", "calls": 1}
+        late = {"fault": "Delay", "seconds": 0.01, "accepted": True}
+        stdin.write(json.dumps([throttled, late]) + "\n")
+        stdin.flush()
+        assert stdout.readline().strip() == "2"
+        with pytest.raises(streams.exceptions.ProvisionedThroughputExceededException):
+            streams.put_records(StreamName="wide", Records=[record(1)])
+        streams.put_records(StreamName="wide", Records=[record(1)])
+        for client in (topics, streams, buses):
+            client.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (arrival,) = [line for line in lines if line["log"] == "arrival"]
+    assert (arrival["service"], arrival["queue"], arrival["group"]) == (
+        "kinesis",
+        "wide",
+        "k1",
+    )
