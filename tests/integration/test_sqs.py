@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -493,46 +490,8 @@ class TestClient:
         client.close()
 
 
-@pytest.fixture
-def ministack() -> Iterator[str]:
-    """A second opinion on SQS, which knows nothing of our fake; its endpoint.
-
-    A program and not a package: ministack wants one version of botocore exactly.
-    """
-    program = shutil.which("ministack")
-    if program is None:
-        pytest.skip("no ministack on the PATH; pipx install ministack brings it")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [program],
-        env={
-            **os.environ,
-            "BIND_HOST": "127.0.0.1",
-            "GATEWAY_PORT": str(port),
-            "SERVICES": "sqs",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + 20
-        while True:
-            assert process.poll() is None, "ministack has ended"
-            assert time.monotonic() < end, "ministack does not answer"
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def test_an_independent_stand_in_takes_the_same_messages(ministack: str) -> None:
-    client = boto3.client("sqs", endpoint_url=ministack, region_name="us-east-1")
+def test_an_independent_stand_in_takes_the_same_messages(second_opinion: str) -> None:
+    client = boto3.client("sqs", endpoint_url=second_opinion, region_name="us-east-1")
     awkward = {1: "plain", 2: "\ufffe\uffff", 3: "é 🍣 \U0010ffff", 4: "a\tb\nc<&>"}
     events = [event(n, text) for n, text in awkward.items()]
     for name in KINDS:
