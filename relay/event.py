@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-
 from .envelope import Header, header
 
 __all__ = ["Event"]
@@ -34,12 +32,15 @@ class Event:
         """The envelope's ``id``: the same every time the event is sent."""
         return f"{self.id}-{self.uid:016x}"
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Bytes of the body in UTF-8."""
-        return len(self.body.encode())
+        body = self.body
+        # Not kept: a cached_property takes a lock up to Python 3.11, and ASCII is told
+        # at no cost.
+        return len(body) if body.isascii() else len(body.encode())
 
-    @cached_property
+    @property
     def header(self) -> Header:
         """Type, source and operation, as the envelope says."""
         return header(self.body)
