@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError
-from .options import dsn_option, json_option, load_spec, option, spec_option
+from ..errors import EvtrigError, UsageError
+from .options import (
+    dsn_option,
+    json_option,
+    load_spec,
+    no_database,
+    option,
+    spec_option,
+)
+from .routes import routes_of, routes_option, sink_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
+    from ..relay.route import Routes
     from ..triggers.check import Finding
     from ..triggers.foreseen import Foreseen
 
@@ -21,7 +31,9 @@ __all__ = ["check"]
 
 @click.command()
 @spec_option
-@dsn_option()
+@dsn_option(required=False)
+@sink_option
+@routes_option
 @option(
     "--dry-run-rows",
     "rows",
@@ -53,7 +65,9 @@ __all__ = ["check"]
 @json_option
 def check(
     path: str,
-    dsn: Dsn,
+    dsn: Dsn | None,
+    uri: str | None,
+    routes_path: str | None,
     rows: int | None,
     ddl: str | None,
     max_age: int,
@@ -61,6 +75,9 @@ def check(
     as_json: bool,
 ) -> None:
     """Look for what is not captured as the spec says, and for what cannot be.
+
+    With --sink or --routes also whether the relay can publish there, with the AWS
+    credentials of whoever asks; without a DSN only that.
 
     Changes nothing; with --dry-run-rows and --ddl it makes copies of the tables in a
     schema of its own and drops them again. Exits with 3 if there is something to mend;
@@ -71,6 +88,18 @@ def check(
     from ..triggers.ddl import foresee, read
 
     check_patterns(ignore)
+    routes = routes_of(uri, routes_path)
+    if dsn is None and routes is not None:
+        if rows is not None or ddl is not None:
+            raise UsageError(
+                "--dry-run-rows and --ddl need a database", hint="Give --dsn."
+            )
+        findings = check_destinations(routes)
+        kept = tuple(finding for finding in findings if not ignored(finding, ignore))
+        report(kept, as_json=as_json)
+        return
+    if dsn is None:
+        raise no_database()
     spec = load_spec(path)
     if ddl is not None:
         for given, name in ((rows, "--dry-run-rows"), (ignore, "--ignore")):
@@ -88,8 +117,35 @@ def check(
         findings = check(connection, spec, max_age=max_age)
         if rows is not None:
             findings = (*check_expressions(connection, spec, rows), *findings)
+    if routes is not None:
+        findings = (*findings, *check_destinations(routes))
     kept = tuple(finding for finding in findings if not ignored(finding, ignore))
     report(kept, as_json=as_json)
+
+
+def check_destinations(routes: Routes) -> tuple[Finding, ...]:
+    """Whether each of them can be published to, and what is worth knowing of it."""
+    from ..relay.sinks import make_sink
+    from ..triggers.check import Finding
+    from ..triggers.check.finding import advice
+
+    found = []
+    for uri in routes.destinations.values():
+        try:
+            with contextlib.closing(make_sink(uri)) as sink:
+                for notice in sink.check(thoroughly=True):
+                    found.append(Finding("sink-notice", sink.name, notice, "", ()))
+        except EvtrigError as error:
+            finding = Finding(
+                "sink-unusable",
+                # Not the whole of it, which may hold credentials where it is wrong.
+                f"{uri.partition(':')[0]}:",
+                error.message,
+                "evtrig relay ends at once; events stay in the outbox.",
+                advice(error.hint or ""),
+            )
+            found.append(finding)
+    return tuple(found)
 
 
 def report(

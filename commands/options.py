@@ -26,6 +26,7 @@ __all__ = [
     "json_option",
     "load_spec",
     "lock_timeout_option",
+    "no_database",
     "only_option",
     "option",
     "outbox_option",
@@ -173,11 +174,7 @@ def read_dsn(
     if text is None and path is None:
         if not required:
             return None
-        raise UsageError(
-            "no database is named",
-            hint="Give --dsn mysql://user@host/schema, or --defaults-file FILE; or set"
-            " EVTRIG_DSN or EVTRIG_DEFAULTS_FILE.",
-        )
+        raise no_database()
     file = OptionFile.read(path) if path is not None else None
     given = {"tls": tls, "ssl_ca": tls_ca}
     dsn = Dsn.combine(
@@ -197,6 +194,14 @@ def read_dsn(
     if file and file.warning:
         say(file.warning)
     return dsn
+
+
+def no_database() -> UsageError:
+    return UsageError(
+        "no database is named",
+        hint="Give --dsn mysql://user@host/schema, or --defaults-file FILE; or set"
+        " EVTRIG_DSN or EVTRIG_DEFAULTS_FILE.",
+    )
 
 
 def confirm(question: str) -> None:

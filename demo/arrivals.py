@@ -30,7 +30,7 @@ class Arrivals:
         #: When each came, by the clock.
         self.times: list[float] = []
 
-    def check(self) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
         return ()
 
     def publish(

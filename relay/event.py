@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from .envelope import Header, header
 
 __all__ = ["Event"]

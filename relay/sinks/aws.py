@@ -151,16 +151,35 @@ class AwsSink(ABC, Generic[Entry]):
 
     # What all of them do
 
-    def check(self) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
         client = self._made(preflight_config())
         try:
-            return self._look(client)
+            notices = self._look(client)
         except botocore.exceptions.ClientError as error:
             raise self._unusable(error_code(error), self.describe) from None
         except botocore.exceptions.BotoCoreError as error:
             raise unusable(self.name, error) from None
         finally:
             client.close()
+        if thoroughly:
+            self._try_to_send()
+        return notices
+
+    def _try_to_send(self) -> None:
+        """Call for no entries at all. That is always refused; where the reason is a
+        missing permission, it is told.
+
+        Nothing else tells whether sending is allowed, short of sending something. AWS
+        does not say whether it looks at the permission or at the entries first, so this
+        finds some faults and no certainty.
+        """
+        try:
+            self._call([])
+        except botocore.exceptions.ClientError as error:
+            if plain(error_code(error)) in HINTS:
+                raise self._unusable(error_code(error), self.send) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise unusable(self.name, error) from None
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

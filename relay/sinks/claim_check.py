@@ -95,8 +95,8 @@ class ClaimCheck:
     def limits(self) -> Limits:
         return self._sink.limits
 
-    def check(self) -> Sequence[str]:
-        return self._sink.check()
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+        return self._sink.check(thoroughly=thoroughly)
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

@@ -43,8 +43,11 @@ class FanOut:
             calls=min(each.calls for each in limits),
         )
 
-    def check(self) -> Sequence[str]:
-        return [notice for sink in self._sinks.values() for notice in sink.check()]
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+        found: list[str] = []
+        for sink in self._sinks.values():
+            found += sink.check(thoroughly=thoroughly)
+        return found
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]
@@ -106,8 +109,8 @@ class Shared:
     def limits(self) -> Limits:
         return self._sink.limits
 
-    def check(self) -> Sequence[str]:
-        notices = self._sink.check()
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+        notices = self._sink.check(thoroughly=thoroughly)
         self._calls = threading.BoundedSemaphore(self._sink.limits.calls)
         return notices
 

@@ -41,7 +41,7 @@ class StdoutSink:
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
 
-    def check(self) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
         return ()
 
     def publish(
@@ -97,7 +97,7 @@ class FileSink:
             self.close()
             raise
 
-    def check(self) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
         return ()
 
     def publish(

@@ -65,11 +65,13 @@ class Sink(Protocol):
     def limits(self) -> Limits:
         """Final once it was checked."""
 
-    def check(self) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
         """Ask whether the sink can be used, and learn its limits: before the first
         event is published. What a user has to know of it, a sentence each.
 
-        Raises SinkError where it cannot be, with what to mend. Sends nothing.
+        ``thoroughly`` is for somebody who asks just that: also what shows at the first
+        event anyway. Raises SinkError where it cannot be used, with what to mend. Sends
+        nothing.
         """
 
     def publish(

@@ -102,6 +102,9 @@ SEVERITIES: Mapping[str, Severity] = {
     "relay-not-running": "warning",
     "event-age": "warning",
     "dead-letters": "warning",
+    # Where the relay sends them
+    "sink-unusable": "error",
+    "sink-notice": "notice",
     # What was not looked at
     "not-looked-at": "notice",
 }
