@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from ..triggers.document import Node
     from ..triggers.spec import Spec
 
-__all__ = ["read_routes", "routes_of", "routes_option", "sink_option"]
+__all__ = [
+    "parse_routes",
+    "read_routes",
+    "routes_of",
+    "routes_option",
+    "sink_option",
+]
 
 #: As help shows them, for `relay` and `check`.
 SINKS = (
@@ -59,10 +65,17 @@ def routes_of(uri: str | None, path: str | None) -> Routes | None:
 
 def read_routes(path: str) -> Routes:
     """The routes in a file. Raises SpecError with the place."""
-    from ..triggers import document, spec
+    from ..triggers import document
 
     content = document.content(path, missing="Name the file with --routes.")
-    root = document.read(content, path=path)
+    return parse_routes(content, path=path)
+
+
+def parse_routes(text: str, *, path: str) -> Routes:
+    """The routes of a spec, or of a text that holds nothing else. Raises SpecError."""
+    from ..triggers import document, spec
+
+    root = document.read(text, path=path)
     keys = {key.text: value for key, value in document.entries(root, "the file")}
     if "tables" not in keys:
         fields = document.fields(
@@ -70,7 +83,7 @@ def read_routes(path: str) -> Routes:
         )
         check_version(fields, root)
         return parse(fields, root, None)
-    whole = spec.parse(content, path=path)
+    whole = spec.parse(text, path=path)
     if whole.relay is None:
         raise root.place.error("the spec has no section `relay`", hint=HINT)
     fields = document.fields(whole.relay, ("destinations", "routes"), "`relay`")
