@@ -9,7 +9,9 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["Facts", "log_to_stderr", "regardless", "say"]
+from ..relay.facts import Facts
+
+__all__ = ["log_to_stderr", "regardless", "say"]
 
 T = TypeVar("T")
 
@@ -27,18 +29,6 @@ def regardless(tell: Callable[[T], None]) -> Callable[[T], None]:
             tell(what)
 
     return told
-
-
-class Facts(logging.Formatter):
-    """A constant message, then the facts of its ``extra`` as name=value."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        plain = vars(logging.makeLogRecord({}))
-        facts = {k: v for k, v in vars(record).items() if k not in plain}
-        facts.pop("message", None)
-        facts.pop("asctime", None)
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.getMessage()}"
-        return " ".join([line, *(f"{name}={value}" for name, value in facts.items())])
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -17,6 +17,7 @@ import click
 from ..errors import EvtrigError, UsageError
 from ..relay.lease import LONGEST_TTL, TTL
 from ..relay.policy import ON_REFUSED, OnRefused, Policy
+from ..relay.settings import PARK
 from .log import log_to_stderr, say
 from .options import Seconds, dsn_option, option, outbox_option
 from .routes import routes_of, routes_option, sink_option
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ..database.dsn import Dsn
 
 __all__ = ["relay"]
-
-#: What --on-oversize is if it names no place.
-PARK = "park"
 
 
 def place_or_park(context: click.Context, param: click.Parameter, value: str) -> str:
@@ -129,12 +127,11 @@ def relay(
             "--once and --drain exclude each other",
             hint="--once is one batch, --drain is until the outbox is empty.",
         )
-    if on_refused == "block" and not (max_attempts is None and max_age is None):
-        raise UsageError(
-            "--max-attempts and --max-age say when an event is parked, and --on-refused"
-            " block parks none",
-            hint="Add --on-refused park-key or park-event.",
-        )
+    policy = Policy(
+        on_refused, max_attempts, max_age, parks_oversized=on_oversize == PARK
+    )
+    if problem := policy.problem():
+        raise UsageError(problem, hint="Add --on-refused park-key or park-event.")
     routes = routes_of(uri, routes_path)
     if routes is None:
         raise UsageError(
@@ -149,9 +146,7 @@ def relay(
         max_seconds=max_seconds,
         take_over=take_over,
         ttl=ttl,
-        policy=Policy(
-            on_refused, max_attempts, max_age, parks_oversized=on_oversize == PARK
-        ),
+        policy=policy,
     )
     with contextlib.ExitStack() as stack:
         claim_check = None if on_oversize == PARK else on_oversize

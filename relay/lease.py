@@ -128,25 +128,29 @@ class Lease:
         else:
             self.phase = Phase.LOST
 
-    def looked(self, holder: Holder, now: float) -> None:
+    def looked(self, holder: Holder, now: float) -> bool:
+        """Take in who holds the lease; whether somebody has asked for it since this
+        relay did."""
         self.holder = holder
         is_free = holder.is_free or self._has_gone(holder, now)
         if self.phase is Phase.CLAIMING:
             self._must_look = False
             self._wait_until = now + GRANT_POLL
-            if holder.claim != self.epoch:
-                # Somebody newer asks too.
-                self.phase = Phase.STANDBY
-                self._seen = -1
-            return
+            if holder.claim == self.epoch:
+                return False
+            self.phase = Phase.STANDBY
+            self._seen = -1
+            return True
         # A claim that has moved: somebody is about to be granted the lease, and to
         # claim as well would throw them out.
         is_awaited = holder.claim != self._seen
+        is_newer = 0 < self._seen < holder.claim
         if (is_awaited or not is_free) and not self._take_over:
             self._seen = holder.claim
             self._wait_until = now + (CLAIM_PAUSE if is_free else STANDBY_POLL)
         else:
             self._must_claim = True
+        return is_newer
 
     def claimed(self, epoch: int) -> None:
         # Two relays that take over from each other would do so for ever.

@@ -31,6 +31,15 @@ class Policy:
     #: later ones of its key wait behind it, unless ``on_refused`` says otherwise.
     parks_oversized: bool = True
 
+    def problem(self) -> str | None:
+        """Why it makes no sense; None if it does."""
+        if self.on_refused == "block" and (self.max_attempts or self.max_age):
+            return (
+                "--max-attempts and --max-age say when an event is parked, and"
+                " --on-refused block parks none"
+            )
+        return None
+
     @property
     def skips(self) -> bool:
         """Whether later events of a key may overtake one that is parked."""

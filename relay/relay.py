@@ -41,7 +41,7 @@ from .lease import Lease
 from .outbox import Outbox
 from .scheduler import Scheduler
 from .sinks.sink import Outcome, Result, Sink
-from .term import LONGEST_POLL, Options, Term
+from .term import LONGEST_POLL, End, Options, Term
 
 __all__ = ["Options", "Relay", "Summary"]
 
@@ -70,6 +70,10 @@ class Summary:
     is_stuck: bool = False
     #: Whether the lease was held at all.
     held: bool = False
+    #: Of the last lease; 0 if there was none.
+    epoch: int = 0
+    #: Why the last term ended.
+    end: End | None = None
 
 
 @dataclass
@@ -158,7 +162,8 @@ class Relay:
                     raise
                 if self._failure:
                     raise self._failure
-                if term.end != "superseded":
+                self._summary.end = term.end
+                if term.end != "superseded" or self.options.ends_superseded:
                     return
                 log.info(
                     "a newer relay takes over",
@@ -237,6 +242,7 @@ class Relay:
                 granted = outbox.grant(epoch, self._name, self.options.ttl, gone)
                 if granted:
                     self._epoch, self._summary.held = epoch, True
+                    self._summary.epoch = epoch
                 return granted
             case Renew(epoch):
                 return outbox.renew(epoch, self.options.ttl)

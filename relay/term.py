@@ -77,6 +77,8 @@ class Options:
     max_seconds: float | None = None
     #: Take the lease from whoever has it instead of waiting.
     take_over: bool = False
+    #: Stop when somebody newer asks for the lease, instead of waiting for it again.
+    ends_superseded: bool = False
     ttl: int = TTL
     policy: Policy = field(default_factory=Policy)
 
@@ -240,7 +242,8 @@ class Term:
                 self._has_recovered = True
                 self.scheduler.hold(answer)
             case Look():
-                lease.looked(answer, now)
+                if lease.looked(answer, now) and self._options.ends_superseded:
+                    self.finish("superseded")
             case Claim():
                 lease.claimed(answer)
             case Grant():
