@@ -115,6 +115,8 @@ class Read:
     besides: frozenset[int] = frozenset()
     #: Keys whose events are not wanted now.
     besides_keys: frozenset[str] = frozenset()
+    #: Outlets whose events are not.
+    besides_outlets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from .event import Event
 from .outlet import Outlet
-from .route import Routes
+from .route import Route, Routes
 from .sinks import make_sink, with_claim_check
 from .sinks.fan_out import FanOut, Shared
 from .sinks.sink import Sink
@@ -30,11 +30,10 @@ class Destinations:
     An outlet is a destination, or several that the same events go to.
     """
 
-    def __init__(
-        self, sinks: Mapping[str, Sink], route: Callable[[Event], str] | None = None
-    ) -> None:
+    def __init__(self, sinks: Mapping[str, Sink], routes: Routes | None = None) -> None:
         self.sinks = sinks
-        self.route = route
+        self.route = router(routes) if routes else None
+        self._routes = routes
         self._members: Sequence[Sink] = tuple(sinks.values())
 
     @classmethod
@@ -45,7 +44,7 @@ class Destinations:
         Raises UsageError for a URI that cannot be right, SinkError where a sink cannot
         be had.
         """
-        outlets = {"+".join(route.to): route.to for route in routes.routes}
+        outlets = {outlet_of(route): route.to for route in routes.routes}
         used = Counter(name for to in outlets.values() for name in to)
         made: dict[str, Sink] = {}
         with contextlib.ExitStack() as stack:
@@ -60,7 +59,7 @@ class Destinations:
             else FanOut({name: made[name] for name in to})
             for outlet, to in outlets.items()
         }
-        destinations = cls(sinks, router(routes) if len(sinks) > 1 else None)
+        destinations = cls(sinks, routes if len(sinks) > 1 else None)
         destinations._members = tuple(made.values())
         return destinations
 
@@ -70,6 +69,14 @@ class Destinations:
         for sink in self._members:
             for notice in sink.check():
                 log.info(notice, extra={"action": "check", "sink": sink.name})
+
+    def wanted(self, besides: Collection[str]) -> list[tuple[Route, bool]]:
+        """Each route, and whether its events are wanted by others than these outlets.
+        Empty if there is nothing to leave out."""
+        if not (besides and self._routes):
+            return []
+        routes = self._routes.routes
+        return [(route, outlet_of(route) not in besides) for route in routes]
 
     def outlets(self) -> list[Outlet]:
         """Fresh ones, for a scheduler."""
@@ -99,10 +106,14 @@ def make(uri: str, claim_check: str | None) -> Sink:
         raise
 
 
+def outlet_of(route: Route) -> str:
+    return "+".join(route.to)
+
+
 def router(routes: Routes) -> Callable[[Event], str]:
     @lru_cache(MEMORY)
     def outlet(source: str, type_: str) -> str:
-        return "+".join(routes.of(source, type_))
+        return outlet_of(routes.of(source, type_))
 
     def route(event: Event) -> str:
         return outlet(event.header.source, event.header.type)

@@ -78,6 +78,7 @@ class Floor:
             # What was left out, or not reached, proves nothing.
             and read.floor <= self.value
             and not read.besides_keys
+            and not read.besides_outlets
             and reaches
         ):
             self.value, self._ended_at = self._goal, None

@@ -35,7 +35,7 @@ class Hands:
         self, outbox: Outbox, destinations: Destinations, clock: Callable[[], float]
     ) -> None:
         self._outbox, self._clock = outbox, clock
-        self._sinks = destinations.sinks
+        self._destinations = destinations
         # Not a SimpleQueue: up to Python 3.12 its get() never ends if a signal is
         # handled while it waits, and the time-out is over by then.
         self._done: queue.Queue[Done] = queue.Queue()
@@ -94,7 +94,7 @@ class Hands:
         # In a thread, perhaps long after it was submitted.
         if not may_send():
             return [LEASE_RAN_OUT] * len(call.events)
-        return self._sinks[call.outlet].publish(call.events, may_send)
+        return self._destinations.sinks[call.outlet].publish(call.events, may_send)
 
     def _read(self, read: Read) -> list[Event]:
         try:
@@ -115,4 +115,5 @@ class Hands:
             floor=read.floor,
             besides=read.besides,
             besides_keys=read.besides_keys,
+            wanted=self._destinations.wanted(read.besides_outlets),
         )

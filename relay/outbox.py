@@ -29,6 +29,7 @@ from .event import Event
 from .floor import Transaction
 from .lease import TTL, Holder
 from .privilege import DENIED, lacking
+from .route import Route
 from .statements import (
     CLAIM,
     DELETE,
@@ -257,23 +258,32 @@ class Outbox:
         floor: int = 0,
         besides: Collection[int] = (),
         besides_keys: Collection[str] = (),
+        wanted: Sequence[tuple[Route, bool]] = (),
     ) -> list[Event]:
-        """The first ``limit`` committed events in id order, without those ``besides``.
+        """The first ``limit`` committed events in id order, without those ``besides``,
+        and without those that take a route which is not ``wanted``, if that says of
+        every route whether it is.
 
         From the head or from a floor that is proven (floor.py), and never from where
         the last read ended: ids become visible out of order, and a cursor would pass
         over the late ones for good.
         """
         conditions = [f"e.`id` >= {floor:d}"] if floor else []
+        arguments: list[object] = []
         if besides:
             ids = ",".join(map(str, sorted(besides)))
             conditions.append(f"e.`id` NOT IN ({ids})")
         if besides_keys:
             places = ", ".join(["%s"] * len(besides_keys))
             conditions.append(f"{KEY} NOT IN ({places})")
+            arguments += besides_keys
+        if wanted:
+            conditions.append(f"CASE {' '.join(map(case_of, wanted))} END")
+            for route, _ in wanted:
+                patterns = filter(None, (route.source, route.type))
+                arguments += map(like, patterns)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        arguments = (*besides_keys, limit)
-        rows = self._rows(self._sql(READ, where=where), arguments)
+        rows = self._rows(self._sql(READ, where=where), (*arguments, limit))
         return [self._event(row) for row in rows]
 
     def _event(self, row: Row) -> Event:
@@ -402,6 +412,29 @@ class Outbox:
     def _sql(self, statement: str, **parts: str) -> str:
         parts = {name: part.format() for name, part in parts.items()}
         return statement.format(**self._names, **parts)
+
+
+def case_of(wanted: tuple[Route, bool]) -> str:
+    """One WHEN of a CASE that goes through the routes as `Routes.of` does.
+
+    LIKE also where nothing stands for something else: = takes no notice of blanks at
+    the end.
+    """
+    route, is_wanted = wanted
+    columns = {"source": route.source, "type": route.type}
+    conditions = [
+        f"e.`{name}` LIKE %s ESCAPE '|'"
+        for name, pattern in columns.items()
+        if pattern is not None
+    ]
+    return f"WHEN {' AND '.join(conditions) or 'TRUE'} THEN {is_wanted:d}"
+
+
+def like(pattern: str) -> str:
+    """A route's pattern as LIKE has it."""
+    for mark in "|%_":
+        pattern = pattern.replace(mark, f"|{mark}")
+    return pattern.replace("*", "%")
 
 
 def patiently(run: Callable[[], T]) -> T:

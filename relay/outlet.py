@@ -31,6 +31,9 @@ class Outlet:
         self.probe_at = 0.0
         #: How many calls are in flight.
         self.calls = 0
+        #: Whether further events for it are left in the outbox: it is down, and they
+        #: would leave no room for those of the others.
+        self.is_shut = False
 
     @property
     def is_down(self) -> bool:

@@ -298,14 +298,18 @@ class Relay:
                     " time",
                     extra={
                         "action": "down",
-                        "sink": name,
+                        "sink": self._destinations.sinks[name].name,
                         "reason": self._summary.last_reason,
                     },
                 )
         for name in were_down:
             if name not in are_down:
                 log.info(
-                    "the sink takes events again", extra={"action": "up", "sink": name}
+                    "the sink takes events again",
+                    extra={
+                        "action": "up",
+                        "sink": self._destinations.sinks[name].name,
+                    },
                 )
 
     def _tell_of_problems(self, events: Sequence[Event]) -> None:

@@ -102,10 +102,10 @@ class Routes:
                 return f"there is no destination {name!r}{meant}"
         return None
 
-    def of(self, source: str, type_: str) -> tuple[str, ...]:
-        """Names of the destinations of an event."""
+    def of(self, source: str, type_: str) -> Route:
+        """The one that an event takes."""
         # The last one matches.
-        return next(r.to for r in self.routes if r.matches(source, type_))
+        return next(r for r in self.routes if r.matches(source, type_))
 
 
 def problem_of_last(routes: Sequence[Route]) -> str | None:

@@ -20,6 +20,7 @@ from .sinks.sink import LEASE_RAN_OUT, Outcome, Result
 
 __all__ = [
     "FIRST_DELAY",
+    "KEPT",
     "LONGEST_DELAY",
     "Scheduler",
 ]
@@ -34,6 +35,10 @@ ALONE = 4
 
 #: Dead letters that are parked together, about.
 PARK = 200
+
+#: Lanes that stay in the window of an outlet that is shut, to try it with; of one in
+#: order so many events.
+KEPT = 100
 
 
 @dataclass
@@ -132,6 +137,11 @@ class Scheduler:
         )
 
     @property
+    def shut(self) -> frozenset[str]:
+        """Names of the outlets whose events are not wanted now, see `trim`."""
+        return frozenset(o.name for o in self._outlets.values() if o.is_shut)
+
+    @property
     def held(self) -> set[str]:
         """Keys of which only the first event is in the window, see `trim`."""
         return self._held
@@ -154,15 +164,28 @@ class Scheduler:
         self._parked.update(keys)
 
     def trim(self) -> None:
-        """Keep only the first event of each key that waits after a failure.
+        """Keep only the first event of each key that waits after a failure, and few of
+        an outlet that is down, where there are others.
 
-        For when they fill the window, and other keys' events find no room in it. The
-        rest is read again when the first has been acknowledged.
+        For when they fill the window, and other events find no room in it. The rest is
+        read again when the first has been acknowledged, or the outlet is up.
         """
         for outlet in self._outlets.values():
+            if outlet.is_down and len(self._outlets) > 1:
+                outlet.is_shut = True
+                ready = sorted(outlet.ready)
+                for _, key in ready[KEPT:]:
+                    self._forget_lane(key)
+                # Sorted is a heap.
+                outlet.ready = ready[:KEPT]
             if outlet.in_order:
+                if outlet.is_shut:
+                    self._shorten_lane(f"\n{outlet.name}")
                 continue
-            for _, key in outlet.waiting:
+            trimmed = [key for _, key in outlet.waiting]
+            if outlet.is_shut:
+                trimmed += [key for _, key in outlet.ready]
+            for key in trimmed:
                 lane = self._lanes[key]
                 while len(lane.events) > 1:
                     self._held.add(key)
@@ -365,6 +388,11 @@ class Scheduler:
         self._own.discard(key)
         self._held.discard(key)
 
+    def _shorten_lane(self, key: str) -> None:
+        lane = self._lanes.get(key)
+        while lane and len(lane.events) > max(KEPT, lane.in_flight):
+            self._forget(lane.events.pop())
+
     def _wake(self, key: str) -> None:
         """A lane has waited long enough."""
         lane = self._lanes[key]
@@ -462,6 +490,10 @@ class Scheduler:
         if outlet.is_down:
             longest = delay(outlet.health.failures - 1)
             outlet.probe_at = now + longest * self._jitter()
+        elif outlet.is_shut:
+            outlet.is_shut = False
+            # What was left in the outbox may be before what comes now.
+            self._forgotten.append(0)
 
     def _hold_lane(self, key: str, event_key: str) -> None:
         """Later events of a key have to wait: in a lane of their own."""

@@ -55,6 +55,8 @@ LONGEST_POLL = 0.05
 #: Seconds between two reads from the head, floor or not: dead letters that were put
 #: back have their old ids.
 HEAD_POLL = 5.0
+#: Seconds between two reads as long as an outlet is shut.
+SHUT_POLL = 1.0
 #: Seconds until a statement is tried again that somebody's lock has held up.
 HINDERED = 0.5
 #: How often a relay that ends tries to delete.
@@ -175,6 +177,7 @@ class Term:
             floor=0 if is_head else self.floor.value,
             besides=frozenset(known),
             besides_keys=frozenset(scheduler.held),
+            besides_outlets=scheduler.shut,
         )
         return self._reading
 
@@ -320,6 +323,8 @@ class Term:
         del self._calls[call.number]
         acknowledged = self.scheduler.settle(call.events, results, now)
         self._undeleted += acknowledged
+        # An outlet that was shut may be open again.
+        self._forget()
         return acknowledged
 
     def _has_seen(
@@ -340,7 +345,9 @@ class Term:
             self._average = max(1.0, sum(event.size for event in events) / len(events))
             self._poll = SHORTEST_POLL
         if self._saw_end:
-            self._read_at = now + self._poll
+            # To find the events of others behind those of an outlet that is shut, all
+            # of these are passed over.
+            self._read_at = now + (SHUT_POLL if read.besides_outlets else self._poll)
             if self._is_idle:
                 self._watch_at = min(self._watch_at, self._read_at)
             self._back_off()

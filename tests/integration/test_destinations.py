@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pymysql
@@ -17,7 +20,11 @@ from fakes.service import Arrival
 from tables import outbox_tables
 
 from evtrig.cli import main
+from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
+from evtrig.relay.outbox import Outbox
+from evtrig.relay.route import Route
+from evtrig.relay.term import WINDOW
 
 #: Of shop.orders; and as many of shop.stock.
 EVENTS = 400
@@ -60,6 +67,26 @@ class Shop:
                 rows,
             )
 
+    def insert(self, rows: list[tuple[str, str]]) -> None:
+        """Events of these sources and types."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {self.schema}.events (uid, type, source, operation,"
+                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), %s, %s, 'update',"
+                " UTC_TIMESTAMP(6), '{\"id\": 1}', '{}')",
+                [(type_, source) for source, type_ in rows],
+            )
+
+    def fill(self, source: str, count: int) -> None:
+        """Events of many keys, in one transaction."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {self.schema}.events (uid, type, source, operation,"
+                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), 'update', %s,"
+                " 'update', UTC_TIMESTAMP(6), %s, '{}')",
+                [(source, json.dumps({"id": n % 700})) for n in range(count)],
+            )
+
     def __len__(self) -> int:
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM {self.schema}.events")
@@ -67,9 +94,11 @@ class Shop:
         return int(count)
 
     def relay(self, routes: Path, *options: str) -> Result:
+        return CliRunner().invoke(main, [*self.command(routes), *options])
+
+    def command(self, routes: Path) -> list[str]:
         arguments = ["relay", "--dsn", self.dsn, "--outbox", self.schema, "--drain"]
-        arguments += ["--routes", str(routes), *options]
-        return CliRunner().invoke(main, arguments)
+        return [*arguments, "--routes", str(routes)]
 
 
 @pytest.fixture
@@ -211,6 +240,64 @@ def test_a_destination_that_refuses_holds_up_its_own_events_only(
     assert shop.relay(routes).exit_code == 0
     assert orders.arrived == EVENTS
     assert rest.arrived == EVENTS
+
+
+def test_a_destination_that_is_down_does_not_fill_the_window_of_the_others(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    """More of its events wait than a relay holds, and they are the older ones."""
+    orders, stock = aws.sqs.create_queue("o.fifo"), aws.sns.create_topic("s.fifo")
+    routes = write_routes(
+        tmp_path,
+        {"orders": f"sqs:{orders.url}", "stock": f"sns:{stock.arn}"},
+        '  - {source: "shop.ord*", to: orders}\n  - {to: stock}\n',
+    )
+    backlog = WINDOW + 1000
+    shop.fill("shop.orders", backlog)
+    aws.faults.add(Answer(fake_sqs.throttled()), action="SendMessageBatch")
+    command = [sys.executable, "-m", "evtrig", *shop.command(routes)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as relay:
+        aws.wait_for(lambda: any(c.code == "RequestThrottled" for c in aws.log.calls))
+        shop.fill("shop.stock", 50)
+        aws.wait_for(lambda: stock.arrived == 50, 20)
+        assert orders.arrived == 0
+        aws.faults.clear()
+        aws.wait_for(lambda: orders.arrived == backlog, 60)
+        assert relay.wait(60) == 0
+    assert len(shop) == 0
+    assert_in_order(envelopes(orders.delivered))
+    assert_in_order(envelopes(stock.delivered))
+
+
+PATTERNS = (
+    None,
+    *("*", "shop.*", "*.orders", "shop.o*s", "a_b", "a%", "a|b", "a\\b", "a b ", "ä*"),
+)
+NAMES = (
+    *("shop.orders", "shop.Orders", "shopXorders", "axb", "a_b", "a%", "abc", "a|b"),
+    *("a\\b", "a b ", "a b", "äö", "ao", "", "'; --", "%s {}"),
+)
+
+
+def test_the_server_leaves_out_what_the_routes_say(shop: Shop) -> None:
+    """As `Routes.of` does, whatever stands in a pattern or a name."""
+    rows = [(name, other) for name in NAMES for other in NAMES]
+    shop.insert(rows)
+    outbox = Outbox.connect(Dsn.parse(shop.dsn), shop.schema, ttl=10)
+    try:
+        for source, type_ in product(PATTERNS, PATTERNS):
+            first, last = Route(("a",), source, type_), Route(("b",))
+            for wanted in (
+                [(first, False), (last, True)],
+                [(first, True), (last, False)],
+            ):
+                events = outbox.read(10_000, wanted=wanted)
+                found = {(e.header.source, e.header.type) for e in events}
+                assert found == {
+                    row for row in rows if first.matches(*row) == wanted[0][1]
+                }
+    finally:
+        outbox.close()
 
 
 def test_one_destination_that_is_not_there_ends_it_before_anything_is_sent(

@@ -36,7 +36,7 @@ ROUTES = Routes(
 def test_the_first_route_that_matches_is_taken(
     source: str, type_: str, to: tuple[str, ...]
 ) -> None:
-    assert ROUTES.of(source, type_) == to
+    assert ROUTES.of(source, type_).to == to
 
 
 @pytest.mark.parametrize("pattern", ["a.b", "a+", "[ab]", "a?"])
@@ -135,8 +135,8 @@ def test_json_is_such_a_file_too(tmp_path: Path) -> None:
 
 def test_the_section_of_a_spec(tmp_path: Path) -> None:
     routes = read_routes(written(tmp_path, SPEC))
-    assert routes.of("shop.orders", "OrderShipped") == ("orders",)
-    assert routes.of("shop.orders", "orders.update") == ("orders", "audit")
+    assert routes.of("shop.orders", "OrderShipped").to == ("orders",)
+    assert routes.of("shop.orders", "orders.update").to == ("orders", "audit")
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_a_sink_and_routes_exclude_each_other() -> None:
     assert routes_of(None, None) is None
     only = routes_of("stdout:", None)
     assert only is not None
-    assert only.of("any.table", "at.all") == ("sink",)
+    assert only.of("any.table", "at.all").to == ("sink",)

@@ -15,11 +15,18 @@ from hypothesis.stateful import (
     rule,
 )
 
+from evtrig.relay import scheduler as scheduler_module
 from evtrig.relay.dead_letter import Parked
 from evtrig.relay.event import Event
 from evtrig.relay.outlet import Outlet
 from evtrig.relay.policy import ON_REFUSED, OnRefused, Policy
-from evtrig.relay.scheduler import ALONE, FIRST_DELAY, LONGEST_DELAY, Scheduler
+from evtrig.relay.scheduler import (
+    ALONE,
+    FIRST_DELAY,
+    KEPT,
+    LONGEST_DELAY,
+    Scheduler,
+)
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
 
 RETRY = Result(Outcome.RETRY, "later")
@@ -196,16 +203,64 @@ def where(sent: Event) -> str:
 
 
 class SeveralRules(Rules):
-    """Two queues and a file; a key has events in all of them."""
+    """Two queues and a file; a key has events in all of them. What fills the window
+    leaves it, and is read again."""
 
-    @initialize(entries=st.integers(1, 5), size=st.integers(1, 30))
+    @initialize(entries=st.integers(3, 5), size=st.just(30))
     def open(self, entries: int, size: int) -> None:
         super().open(entries, size)
+        # So that there is more.
+        scheduler_module.KEPT = 1
         outlets = [
             Outlet(name, Limits(entries, size, calls=2), in_order=name == "file")
             for name in ("queue", "topic", "file")
         ]
         self.scheduler = Scheduler(outlets, route=where, jitter=lambda: 1.0)
+
+    @rule(found=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.just(2))))
+    def read(self, found: list[tuple[str, int]]) -> None:
+        for key, size in found:
+            self.last_id += 2
+            self.admitted.append(event(self.last_id, key, size))
+        self.read_what_is_wanted()
+
+    @rule()
+    def read_what_is_known(self) -> None:
+        self.scheduler.admit([e for e in self.admitted if e.id in self.scheduler.ids])
+
+    @rule()
+    def read_what_is_wanted(self) -> None:
+        """As the outbox gives it: in order of ids, without what is left out."""
+        done, window = set(self.acknowledged), self.scheduler
+        window.forgotten()
+        fresh = [
+            e
+            for e in self.admitted
+            if e not in done
+            and e.id not in window.ids
+            and where(e) not in window.shut
+            and e.key not in window.held
+        ]
+        window.admit(fresh)
+
+    @rule()
+    def lose_all_calls(self) -> None:
+        """An outage, by which an outlet is taken for down."""
+        for _ in range(4):
+            self.send()
+        for batch in self.calls:
+            self.scheduler.settle(batch, [UNKNOWN] * len(batch), self.now)
+        self.calls = []
+
+    @rule()
+    def make_room(self) -> None:
+        self.scheduler.trim()
+
+    @invariant()
+    def nothing_is_lost_from_the_window(self) -> None:
+        """Whatever is not in it is read again."""
+        assert set(self.scheduler.ids) <= {e.id for e in self.admitted}
+        assert not set(self.scheduler.ids) & {e.id for e in self.acknowledged}
 
     def check_batch(self, batch: tuple[Event, ...], keys: set[str]) -> None:
         (outlet,) = {where(sent) for sent in batch}
@@ -235,10 +290,12 @@ class SeveralRules(Rules):
                 assert seen == admitted[: len(seen)]
 
     def teardown(self) -> None:
+        scheduler_module.KEPT = KEPT
         if not hasattr(self, "scheduler"):
             return
         for _ in range(3 * len(self.admitted) + 3):
             self.now += LONGEST_DELAY
+            self.read_what_is_wanted()
             self.send()
             for batch in self.calls:
                 self.acknowledged += self.scheduler.settle(
@@ -247,6 +304,7 @@ class SeveralRules(Rules):
             self.calls = []
         assert not len(self.scheduler)
         assert self.scheduler.wakes_at is None
+        assert len(self.acknowledged) == len(self.admitted)
 
 
 TestSeveralRules = SeveralRules.TestCase
@@ -685,3 +743,32 @@ def test_a_key_waits_for_its_event_wherever_that_goes() -> None:
         assert ids(batch) == [id_]
         assert window.next_batch(0) == ()
         window.settle(batch, [ACKNOWLEDGED], 0)
+
+
+def test_an_outlet_that_is_down_leaves_room_for_the_others() -> None:
+    window = two_queues()
+    window.admit([event(n, f"a{n}") for n in range(1, 500)])
+    batch = window.next_batch(0)
+    window.settle(batch, [UNKNOWN] * 10, 0)
+    window.trim()
+    assert window.shut == {"a"}
+    # Those that have failed, and some to try it with.
+    assert len(window) == 10 + KEPT
+    assert len(window.forgotten()) == 499 - 10 - KEPT
+    window.admit([event(1000, "b1")])
+    assert ids(window.next_batch(0)) == [1000]
+    # It is up again.
+    batch = window.next_batch(LONGEST_DELAY)
+    window.settle(batch, [ACKNOWLEDGED] * len(batch), LONGEST_DELAY)
+    assert window.shut == frozenset()
+    assert window.forgotten() == [0], "to be read from the head"
+
+
+def test_the_only_outlet_is_never_shut() -> None:
+    window = scheduler(entries=4)
+    window.admit([event(n, f"k{n}") for n in range(1, 500)])
+    window.settle(window.next_batch(0), [UNKNOWN] * 4, 0)
+    assert window.down
+    window.trim()
+    assert window.shut == frozenset()
+    assert len(window) == 499
