@@ -1,4 +1,5 @@
-"""`evtrig grants`: SQL that gives each account the least that it needs."""
+"""`evtrig grants`: SQL that gives each account the least that it needs, and with
+``--aws`` the policy that gives a role at AWS the least."""
 
 from __future__ import annotations
 
@@ -7,12 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UsageError
 from .options import dsn_option, json_option, load_spec, option, spec_option
+from .permission import keys_option, large_events_option, permissions
+from .routes import SINKS, read_routes, routes_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
+    from ..relay.permission import Here
 
 __all__ = ["grants"]
+
+#: Parameters that SQL has no use for.
+ONLY_FOR_AWS = (
+    *("uris", "routes_path", "on_oversize", "keys"),
+    *("aws_region", "aws_account", "rds_resource"),
+)
 
 
 @click.command()
@@ -27,12 +38,53 @@ __all__ = ["grants"]
     help="Which account has the role, instead of evtrig_ROLE@%; may be repeated.",
 )
 @json_option
+@option(
+    "--aws",
+    "for_aws",
+    is_flag=True,
+    help="Print, instead of SQL, the IAM policy of the role that evtrig relay runs as.",
+)
+@option(
+    "--sink",
+    "uris",
+    envvar="EVTRIG_SINK",
+    multiple=True,
+    metavar="URI",
+    help=f"With --aws, where the relay publishes to; may be repeated: {SINKS}.",
+)
+@routes_option
+@large_events_option
+@keys_option
+@option(
+    "--aws-region",
+    metavar="REGION",
+    help="With --aws, where a stream or a bus is that is named without its ARN.",
+)
+@option(
+    "--aws-account",
+    metavar="NUMBER",
+    help="With --aws, whose it is: the account number, of twelve digits.",
+)
+@option(
+    "--rds-resource",
+    metavar="ID",
+    help="With --aws and auth=rds-iam in the DSN, the resource id of the cluster or"
+    " instance, cluster-… or db-…; prx-… of RDS Proxy.",
+)
 def grants(
     roles: tuple[str, ...],
     path: str,
     dsn: Dsn | None,
     accounts: tuple[str, ...],
     as_json: bool,
+    for_aws: bool,
+    uris: tuple[str, ...],
+    routes_path: str | None,
+    on_oversize: str,
+    keys: tuple[str, ...],
+    aws_region: str | None,
+    aws_account: str | None,
+    rds_resource: str | None,
 ) -> None:
     """Print SQL that gives each account the least that it needs.
 
@@ -43,7 +95,96 @@ def grants(
     Changes nothing. The same spec gives the same bytes. With --dsn the version of the
     server counts, and columns, keys and foreign keys that the spec leaves out are
     looked up.
+
+    With --aws nothing is looked up: the policy names what the relay calls at AWS for
+    its destinations, for events too large for them and, if --dsn is the ARN of a secret
+    or has auth=rds-iam, for the password.
     """
+    if for_aws:
+        print_policy(
+            roles,
+            (*uris, *destinations_of(routes_path)),
+            on_oversize,
+            keys,
+            dsn,
+            read_here(aws_region, aws_account),
+            rds_resource,
+        )
+    else:
+        refuse_options_for_aws()
+        print_sql(roles, path, dsn, accounts, as_json)
+
+
+def refuse_options_for_aws() -> None:
+    """Those of the environment are for `relay`, and do not matter here."""
+    context = click.get_current_context()
+    for option_ in context.command.params:
+        source = context.get_parameter_source(str(option_.name))
+        typed = source is click.core.ParameterSource.COMMANDLINE
+        if typed and option_.name in ONLY_FOR_AWS:
+            raise UsageError(
+                f"{option_.opts[-1]} is about the relay at AWS, of which SQL says"
+                " nothing",
+                hint=f"Add --aws, or leave {option_.opts[-1]} out.",
+            )
+
+
+def print_policy(
+    roles: tuple[str, ...],
+    uris: tuple[str, ...],
+    on_oversize: str,
+    keys: tuple[str, ...],
+    dsn: Dsn | None,
+    here: Here,
+    rds_resource: str | None,
+) -> None:
+    from ..relay.permission import for_database, policy
+
+    if roles:
+        raise UsageError(
+            "--aws is about the relay at AWS, and takes no role of the database",
+            hint=f"Leave {' '.join(roles)} out, or --aws.",
+        )
+    if not uris:
+        raise UsageError(
+            "it is not said where the events go",
+            hint="Give --sink URI, or --routes FILE.",
+        )
+    found = permissions(uris, on_oversize, keys, here)
+    if dsn is not None:
+        found += for_database(dsn, here, resource=rds_resource)
+    if not found:
+        raise UsageError(
+            "these destinations are not at AWS: there is nothing to allow",
+            hint="Give the --sink that the relay will have there.",
+        )
+    click.echo(json.dumps(policy(found), indent=2, ensure_ascii=False))
+
+
+def destinations_of(routes_path: str | None) -> tuple[str, ...]:
+    if routes_path is None:
+        return ()
+    return tuple(read_routes(routes_path).destinations.values())
+
+
+def read_here(region: str | None, account: str | None) -> Here:
+    from ..relay.permission import ACCOUNT, Here
+
+    if account is not None and not ACCOUNT.fullmatch(account):
+        raise UsageError(
+            f"{account!r} is no account number of AWS",
+            hint="It has twelve digits: aws sts get-caller-identity --query Account",
+        )
+    return Here(region=region, account=account)
+
+
+def print_sql(
+    roles: tuple[str, ...],
+    path: str,
+    dsn: Dsn | None,
+    accounts: tuple[str, ...],
+    as_json: bool,
+) -> None:
     from ..database.connection import Connection
     from ..database.server import Server
     from ..triggers.assignment import as_data, assign, read_accounts, script

@@ -20,21 +20,13 @@ from ..relay.policy import ON_REFUSED, OnRefused, Policy
 from ..relay.settings import PARK
 from .log import log_to_stderr, say
 from .options import Seconds, dsn_option, option, outbox_option
+from .permission import large_events_option
 from .routes import routes_of, routes_option, sink_option
 
 if TYPE_CHECKING:
     from ..database.dsn import Dsn
 
 __all__ = ["relay"]
-
-
-def place_or_park(context: click.Context, param: click.Parameter, value: str) -> str:
-    """``park``, or a place in S3; whether that can be one is for the sink to say."""
-    if value != PARK and not value.startswith("s3://"):
-        raise click.BadParameter(
-            f"{value!r} is neither park nor s3://BUCKET/PREFIX.", context, param
-        )
-    return value
 
 
 @click.command()
@@ -73,16 +65,7 @@ def place_or_park(context: click.Context, param: click.Parameter, value: str) ->
     " it is parked among the dead letters with the later ones of its key; or it alone,"
     " and the later ones go on without it. Other keys flow in any case.",
 )
-@option(
-    "--on-oversize",
-    callback=place_or_park,
-    default="park",
-    show_default=True,
-    metavar="park|s3://BUCKET/PREFIX",
-    help="What becomes of an event that is larger than the sink takes: it is parked,"
-    " and the later ones of its key wait behind it; or it is put into S3 and the sink"
-    " gets a pointer to it.",
-)
+@large_events_option
 @option(
     "--max-attempts",
     type=click.IntRange(min=1),

@@ -31,7 +31,7 @@ from .sink import LEASE_RAN_OUT, Limits, Outcome, Result, Sink
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["ClaimCheck"]
+__all__ = ["ClaimCheck", "read_place"]
 
 SCHEME = "s3://"
 #: Bytes of a key ("Naming Amazon S3 objects", November 2026), and what of that the
@@ -83,7 +83,7 @@ class ClaimCheck:
     """
 
     def __init__(self, sink: Sink, destination: str) -> None:
-        self._bucket, self._prefix = _place(destination)
+        self._bucket, self._prefix = read_place(destination)
         self.name = sink.name
         self.in_order = sink.in_order
         self._sink = sink
@@ -240,8 +240,9 @@ def client(bucket: str, calls: int) -> S3Client:
         raise unusable(f"{SCHEME}{bucket}", error) from None
 
 
-def _place(destination: str) -> tuple[str, str]:
-    """Bucket and prefix; the prefix is empty or ends with a slash."""
+def read_place(destination: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://BUCKET/PREFIX``; the prefix is empty or ends with a
+    slash. Raises UsageError."""
     scheme, _, rest = destination.partition("//")
     bucket, _, prefix = rest.partition("/")
     hint = "Write s3://BUCKET/PREFIX, such as s3://orders-large/events."

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtrig.errors import UsageError
-from evtrig.relay.sinks.claim_check import LONGEST_PREFIX, _folder, _place
+from evtrig.relay.sinks.claim_check import LONGEST_PREFIX, _folder, read_place
 
 #: "Naming Amazon S3 objects": what needs no special handling.
 SAFE = set("!-_.*'()")
@@ -29,7 +29,7 @@ SAFE = set("!-_.*'()")
 def test_bucket_and_prefix_are_those_of_the_uri(
     destination: str, place: tuple[str, str]
 ) -> None:
-    assert _place(destination) == place
+    assert read_place(destination) == place
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_bucket_and_prefix_are_those_of_the_uri(
 )
 def test_what_cannot_be_a_place_is_refused_with_what_can(destination: str) -> None:
     with pytest.raises(UsageError) as refused:
-        _place(destination)
+        read_place(destination)
     assert refused.value.hint
 
 
 def test_credentials_in_a_uri_are_not_repeated() -> None:
     for uri in ("s3://AKIA:hush@orders/events", "https://AKIA:hush@orders", "s3:hush"):
         with pytest.raises(UsageError) as refused:
-            _place(uri)
+            read_place(uri)
         assert "hush" not in refused.value.message + (refused.value.hint or "")
 
 
