@@ -13,6 +13,7 @@ from . import __version__
 from .commands.check import check
 from .commands.dead_letters import dead_letters
 from .commands.demo import demo
+from .commands.function import function
 from .commands.generate import generate
 from .commands.grants import grants
 from .commands.init import init
@@ -89,7 +90,7 @@ def main() -> None:
 
 
 for command in (
-    *(check, dead_letters, demo, generate, grants, init, install, plan, relay),
-    uninstall,
+    *(check, dead_letters, demo, function, generate, grants, init, install, plan),
+    *(relay, uninstall),
 ):
     main.add_command(command)

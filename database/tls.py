@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from ..errors import UsageError, nearest
 
-__all__ = ["MODES", "RDS", "RDS_BUNDLE", "Mode", "Tls", "is_rds"]
+__all__ = ["MODES", "RDS", "RDS_BUNDLE", "Mode", "Tls", "find_bundle", "is_rds"]
 
 #: ``verify``: the certificate and the host name in it. ``ca``: the certificate only.
 #: ``required``: encrypted, to whoever answers. ``off``: in clear.
