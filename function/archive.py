@@ -24,7 +24,7 @@ __all__ = ["CA", "ROUTES", "contents", "pack"]
 
 #: Names in the archive, which is unpacked at /var/task.
 CA = "ca.pem"
-ROUTES = "routes.json"
+ROUTES = "evtrig-relay.json"
 
 #: What the relay needs of evtrig, by layout: see tests/unit/test_layout.py.
 PACKAGE = "evtrig"

@@ -20,9 +20,11 @@ from click.testing import CliRunner, Result
 
 from evtrig.cli import main
 from evtrig.commands.relay import relay
+from evtrig.database.dsn import RdsIam, Secret
 from evtrig.function import template
 from evtrig.function.archive import CA, ROUTES
 from evtrig.function.template import FORMATS, Format
+from evtrig.relay.settings import Settings
 
 FOLDER = golden.FOLDER / "lambda"
 SUFFIX = {"sam": "yml", "terraform": "tf"}
@@ -100,17 +102,37 @@ def test_sam_and_terraform_allow_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_sam_and_terraform_set_the_same_and_the_relay_knows_all_of_it(
-    name: str,
-) -> None:
-    sam = environment_of_sam(name)
+def test_sam_and_terraform_set_the_same(name: str) -> None:
     text = printed("terraform", *CASES[name])
-    assert set(sam) == set(re.findall(r"\bEVTRIG_\w+(?= +=)", text))
+    assert set(environment_of_sam(name)) == set(
+        re.findall(r"\bEVTRIG_\w+(?= +=)", text)
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_relay_understands_what_is_set(name: str) -> None:
+    deployed = {**DEPLOYED, **defaults(load_sam(name))}
+    environment = {
+        variable: value_of(value, deployed)
+        for variable, value in environment_of_sam(name).items()
+    }
     known = {
         option.envvar or f"EVTRIG_RELAY_{str(option.name).upper()}"
         for option in relay.params
     }
-    assert set(sam) <= known
+    assert set(environment) <= known
+    settings = Settings.read(environment)
+    assert settings.dsn.ssl_ca == "/var/task/ca.pem"
+    if name == "queue":
+        assert settings.dsn.source == Secret(DEPLOYED["SecretArn"])
+        assert settings.dsn.schema == "shop"
+        assert settings.sink == QUEUE
+    else:
+        assert settings.dsn.source == RdsIam()
+        assert settings.dsn.user == "relay"
+        assert settings.routes == "/var/task/evtrig-relay.json"
+        assert settings.claim_check == "s3://orders-large/events"
+        assert settings.outbox == "shop_outbox"
 
 
 def test_paths_within_the_archive_are_those_that_build_writes() -> None:
@@ -235,6 +257,35 @@ def environment_of_sam(name: str) -> dict[str, Any]:
     relay = load_sam(name)["Resources"]["Relay"]["Properties"]
     variables: dict[str, Any] = relay["Environment"]["Variables"]
     return variables
+
+
+#: What somebody gives for the parameters without a default, and for one with.
+DEPLOYED = {
+    "SecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-Ab12Cd",
+    "DatabaseHost": "shop.cluster-c1a2.eu-west-1.rds.amazonaws.com",
+    "DatabaseUser": "relay",
+}
+
+
+def defaults(document: Any) -> dict[str, str]:
+    return {
+        name: str(parameter["Default"])
+        for name, parameter in document["Parameters"].items()
+        if "Default" in parameter
+    } | {"DatabaseOptions": "?schema=shop"}
+
+
+def value_of(value: Any, parameters: dict[str, str]) -> str:
+    """Of an environment variable, once it is deployed."""
+    if isinstance(value, str):
+        return value
+    ((function, argument),) = value.items()
+    if function == "Ref":
+        return parameters[argument]
+    if function == "Sub":
+        return re.sub(r"\$\{(\w+)\}", lambda m: parameters[m[1]], argument)
+    assert function == "If"
+    return value_of(argument[1], parameters)
 
 
 Allowed = list[tuple[str, tuple[str, ...], tuple[str, ...]]]

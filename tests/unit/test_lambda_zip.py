@@ -34,6 +34,7 @@ IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 sys.path[:0] = sys.argv[1:]
 import evtrig.database, evtrig.relay
+evtrig.relay.lambda_handler
 for package in (evtrig.database, evtrig.relay):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
@@ -169,7 +170,7 @@ def test_routes_are_put_in_as_the_relay_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     assert build("-o", str(path), "--routes", str(routes)).exit_code == 0
     text = zipfile.ZipFile(path).read(archive.ROUTES).decode()
-    assert Routes.from_json(text, path="routes.json").of("shop.orders", "x") == (
+    assert Routes.from_json(text, path=archive.ROUTES).of("shop.orders", "x") == (
         "audit",
     )
 

@@ -162,7 +162,7 @@ resource "aws_lambda_function" "relay" {
       {
         EVTRIG_DSN               = "mysql://${var.database_user}@${var.database_host}:${var.database_port}/?auth=rds-iam"
         EVTRIG_OUTBOX            = var.outbox
-        EVTRIG_ROUTES            = "/var/task/routes.json"
+        EVTRIG_ROUTES            = "/var/task/evtrig-relay.json"
         EVTRIG_RELAY_ON_REFUSED  = var.on_refused
         EVTRIG_RELAY_ON_OVERSIZE = "s3://orders-large/events"
       },
