@@ -29,6 +29,12 @@ ROUTES = "evtrig-relay.json"
 #: What the relay needs of evtrig, by layout: see tests/unit/test_layout.py.
 PACKAGE = "evtrig"
 PARTS = ("__init__.py", "errors.py", "relay", "database")
+#: Of these what a Lambda never loads: it answers no HTTP, and its role has been made.
+ELSEWHERE = (
+    "evtrig/relay/monitor.py",
+    "evtrig/relay/permission.py",
+    "evtrig/relay/prometheus.py",
+)
 #: Needs no compiled code. cryptography, its extra, is for a connection without TLS.
 DRIVER = "PyMySQL"
 #: In Lambda's runtime for Python already.
@@ -78,7 +84,7 @@ def _modules(item: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
     if item.is_dir():
         for child in item.iterdir():
             yield from _modules(child, f"{path}/{child.name}")
-    elif path.endswith(".py"):
+    elif path.endswith(".py") and path not in ELSEWHERE:
         yield path, item.read_bytes()
 
 
