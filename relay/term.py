@@ -55,8 +55,10 @@ LONGEST_POLL = 0.05
 #: Seconds between two reads from the head, floor or not: dead letters that were put
 #: back have their old ids.
 HEAD_POLL = 5.0
-#: Seconds between two reads as long as an outlet is shut.
+#: Seconds between two reads as long as an outlet is shut; at least so many times as
+#: long as the read has taken.
 SHUT_POLL = 1.0
+SHUT_REST = 4
 #: Seconds until a statement is tried again that somebody's lock has held up.
 HINDERED = 0.5
 #: How often a relay that ends tries to delete.
@@ -345,9 +347,11 @@ class Term:
             self._average = max(1.0, sum(event.size for event in events) / len(events))
             self._poll = SHORTEST_POLL
         if self._saw_end:
-            # To find the events of others behind those of an outlet that is shut, all
-            # of these are passed over.
-            self._read_at = now + (SHUT_POLL if read.besides_outlets else self._poll)
+            pause = self._poll
+            if read.besides_outlets:
+                # To find what is wanted the server has passed over all that is not.
+                pause = max(SHUT_POLL, SHUT_REST * (now - asked_at))
+            self._read_at = now + pause
             if self._is_idle:
                 self._watch_at = min(self._watch_at, self._read_at)
             self._back_off()
