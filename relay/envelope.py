@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
+from datetime import datetime, timezone
 from typing import NamedTuple
 
-__all__ = ["Header", "abridged", "header", "is_json", "members"]
+__all__ = ["Header", "abridged", "captured_at", "header", "is_json", "members"]
 
 
 def _refuse(constant: str) -> None:
@@ -33,6 +34,12 @@ HEAD = re.compile(
     r'\{"id": "[\w-]+", "sequence": \d+,'
     rf' "type": {TEXT}, "source": {TEXT}, "operation": {TEXT},'
 )
+
+
+#: What stands before the time, and in no text: there a quote is escaped. What comes
+#: before it is shorter than this.
+TIME = '", "time": "'
+BEFORE_TIME = 8192
 
 
 class Header(NamedTuple):
@@ -59,6 +66,17 @@ def header(body: str) -> Header:
         return Header()
     texts = {name: text for name, text in values.items() if isinstance(text, str)}
     return Header(**texts)
+
+
+def captured_at(body: str) -> float | None:
+    """When the statement was begun that made an event, in seconds since 1970; None
+    where its envelope does not say."""
+    begin = body.find(TIME, 0, BEFORE_TIME) + len(TIME)
+    try:
+        made = datetime.fromisoformat(body[begin : begin + 26])
+    except ValueError:
+        return None
+    return made.replace(tzinfo=timezone.utc).timestamp()
 
 
 def is_json(text: str) -> bool:

@@ -23,6 +23,7 @@ from ..database.connection import (
 from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError
 from . import column
+from .backlog import MOST, Backlog
 from .dead_letter import DeadLetter, Parked
 from .envelope import is_json
 from .event import Event
@@ -32,6 +33,8 @@ from .privilege import DENIED, lacking
 from .route import Route
 from .statements import (
     CLAIM,
+    COUNT,
+    COUNT_FIRST,
     DELETE,
     DELETE_PARKED,
     FINISH_PARKING,
@@ -50,6 +53,7 @@ from .statements import (
     RELEASE,
     RENEW,
     TRANSACTIONS,
+    WAITING,
     WATCH,
     WHICH_SERVER,
 )
@@ -348,6 +352,26 @@ class Outbox:
             for id_, session, started, is_own, may_write, _ in rows
             if may_write and not is_own
         ]
+
+    def backlog(self, floor: int = 0) -> Backlog:
+        """What waits from ``floor`` on.
+
+        Raises DatabaseError with a number of RETRY where it cannot be told in two
+        seconds.
+        """
+        # Once each: whoever wants to know asks again anyway.
+        rows = self._connection.rows(self._sql(WAITING), (floor, floor))
+        ((first, last, age, clock),) = rows
+        waiting = 0
+        if first is not None:
+            # A range that is known to be short is counted faster than one with LIMIT,
+            # which on MySQL passes over what is deleted behind it.
+            is_short = last - first < MOST
+            sql = self._sql(COUNT if is_short else COUNT_FIRST)
+            end = last if is_short else MOST + 1
+            waiting = int(self._connection.value(sql, (first, end)))
+        # A clock that was set back gives events of the future.
+        return Backlog(waiting, max(0.0, float(age or 0)), float(clock))
 
     # Dead letters
 
