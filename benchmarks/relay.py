@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,12 @@ from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import Candidate, ThrowawayServer, survey
 from evtrig.relay import outbox as outbox_module
+from evtrig.relay.backlog import Backlog
 from evtrig.relay.envelope import is_json
+from evtrig.relay.event import Event
+from evtrig.relay.metrics import Metrics
 from evtrig.relay.outbox import Outbox
+from evtrig.relay.sinks.sink import ACKNOWLEDGED, Result
 from evtrig.triggers.render import (
     render_dead_letters,
     render_events,
@@ -428,6 +433,55 @@ def statements(bench: Bench) -> Iterator[str]:
         yield f"| {title} | {statistics.median(seconds) * 1000:.2f} |"
 
 
+def backlog(bench: Bench) -> Iterator[str]:
+    """What it takes to say how many events wait, and for how long."""
+    yield "| waiting and age | median, ms | max |"
+    yield "|---|---|---|"
+
+    def measured(title: str, floor: int = 0) -> str:
+        times = []
+        with bench.outbox() as outbox:
+            for _ in range(10 * bench.rounds):
+                begun = time.perf_counter()
+                outbox.backlog(floor)
+                times.append((time.perf_counter() - begun) * 1000)
+        return f"| {title} | {statistics.median(times):.2f} | {max(times):.2f} |"
+
+    yield measured("nothing waits")
+    for count in (BACKLOG // 10, LARGE):
+        bench.fill(count)
+        yield measured(f"{count:,} events")
+        bench.clear()
+    with old_snapshot(bench) as floor:
+        what = f"{DELETED:,} deleted under an old snapshot"
+        yield measured(what)
+        yield measured("… from the floor", floor)
+    bench.clear()
+
+
+def counting(bench: Bench) -> Iterator[str]:
+    """What the metrics take of the relay's time."""
+    body = '{"type": "t", "source": "s", "time": "2026-11-28T12:00:00.000000Z"}'
+    yield "| counting a call | µs | µs an event |"
+    yield "|---|---|---|"
+    for count in (10, 500):
+        metrics = Metrics(["sink"])
+        metrics.measured(Backlog(0, 0.0, 0.0), 0.0, 0.0)
+        events = [Event(n, n, "key", body) for n in range(count)]
+        results = [ACKNOWLEDGED] * count
+
+        def call(
+            metrics: Metrics = metrics,
+            events: Sequence[Event] = events,
+            results: Sequence[Result] = results,
+        ) -> None:
+            metrics.ends("sink", metrics.begins("sink", 0.0), 0.1)
+            metrics.answered("sink", events, results, 1.0)
+
+        took = min(timeit.repeat(call, number=2000, repeat=bench.rounds)) / 2000 * 1e6
+        yield f"| {count} events | {took:.1f} | {took / count:.2f} |"
+
+
 @contextlib.contextmanager
 def old_snapshot(bench: Bench) -> Iterator[int]:
     """A transaction that still sees as many events as have been deleted; the first id
@@ -502,6 +556,8 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
     "latency": latency,
     "idle": idle,
     "statements": statements,
+    "backlog": backlog,
+    "counting": counting,
     "snapshot": snapshot,
 }
 

@@ -120,6 +120,13 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Answered with the Backlog from ``floor`` on."""
+
+    floor: int
+
+
+@dataclass(frozen=True)
 class Publish:
     """Answered with one Result for each event."""
 

@@ -7,21 +7,25 @@ import functools
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ..errors import ConnectionLost
-from .action import Publish, Read
+from .action import Measure, Publish, Read
+from .backlog import Backlog
 from .destinations import Destinations
 from .event import Event
+from .metrics import Metrics
 from .outbox import Outbox
 from .sinks.sink import LEASE_RAN_OUT, Result
 from .term import Term
 
 __all__ = ["Done", "Hands"]
 
+T = TypeVar("T")
+
 #: What a thread has done: for which term, the action, when it was begun, and its answer
 #: or why there is none.
-Done: TypeAlias = "tuple[Term, Publish | Read, float, Any]"
+Done: TypeAlias = "tuple[Term, Publish | Read | Measure, float, Any]"
 
 
 class Hands:
@@ -32,9 +36,13 @@ class Hands:
     """
 
     def __init__(
-        self, outbox: Outbox, destinations: Destinations, clock: Callable[[], float]
+        self,
+        outbox: Outbox,
+        destinations: Destinations,
+        clock: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
-        self._outbox, self._clock = outbox, clock
+        self._outbox, self._clock, self._metrics = outbox, clock, metrics
         self._destinations = destinations
         # Not a SimpleQueue: up to Python 3.12 its get() never ends if a signal is
         # handled while it waits, and the time-out is over by then.
@@ -67,6 +75,9 @@ class Hands:
     def read(self, read: Read, term: Term) -> None:
         self._reading.submit(self._do, term, read, self._read)
 
+    def measure(self, measure: Measure, term: Term) -> None:
+        self._reading.submit(self._do, term, measure, self._measure)
+
     def done(self, seconds: float) -> Iterator[Done]:
         """What has been done; waits so long for the first."""
         with contextlib.suppress(queue.Empty):
@@ -77,7 +88,7 @@ class Hands:
                 yield self._done.get_nowait()
 
     def _do(
-        self, term: Term, action: Publish | Read, run: Callable[[Any], Any]
+        self, term: Term, action: Publish | Read | Measure, run: Callable[[Any], Any]
     ) -> None:
         asked_at = self._clock()
         answer: Any
@@ -94,26 +105,38 @@ class Hands:
         # In a thread, perhaps long after it was submitted.
         if not may_send():
             return [LEASE_RAN_OUT] * len(call.events)
-        return self._destinations.sinks[call.outlet].publish(call.events, may_send)
+        number = self._metrics.begins(call.outlet, self._clock())
+        try:
+            return self._destinations.sinks[call.outlet].publish(call.events, may_send)
+        finally:
+            self._metrics.ends(call.outlet, number, self._clock())
 
     def _read(self, read: Read) -> list[Event]:
+        return self._ask(
+            lambda reader: reader.read(
+                read.limit,
+                floor=read.floor,
+                besides=read.besides,
+                besides_keys=read.besides_keys,
+                wanted=self._destinations.wanted(read.besides_outlets),
+            )
+        )
+
+    def _measure(self, measure: Measure) -> Backlog:
+        return self._ask(lambda reader: reader.backlog(measure.floor))
+
+    def _ask(self, question: Callable[[Outbox], T]) -> T:
         try:
-            return self._read_once(read)
+            return self._ask_once(question)
         except ConnectionLost:
             # It may only have been idle for too long: nothing depends on it.
             if self._reader is None or self._is_closing:
                 raise
             self._reader.close()
             self._reader = None
-            return self._read_once(read)
+            return self._ask_once(question)
 
-    def _read_once(self, read: Read) -> list[Event]:
+    def _ask_once(self, question: Callable[[Outbox], T]) -> T:
         if self._reader is None:
             self._reader = self._outbox.reader()
-        return self._reader.read(
-            read.limit,
-            floor=read.floor,
-            besides=read.besides,
-            besides_keys=read.besides_keys,
-            wanted=self._destinations.wanted(read.besides_outlets),
-        )
+        return question(self._reader)

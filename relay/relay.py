@@ -6,24 +6,25 @@ decides nothing about order.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import random
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..database.connection import RETRY
-from ..errors import ConnectionLost, DatabaseError, SinkError
+from ..errors import ConnectionLost, DatabaseError, EvtrigError, SinkError
 from .action import (
     Claim,
     Delete,
     Grant,
     Look,
+    Measure,
     Park,
     Publish,
     Recover,
@@ -38,6 +39,7 @@ from .event import Event
 from .floor import Floor
 from .hands import Done, Hands
 from .lease import Lease
+from .metrics import Metrics
 from .outbox import Outbox
 from .scheduler import Scheduler
 from .sinks.sink import Outcome, Result, Sink
@@ -89,6 +91,10 @@ class Relay:
     options: Options = field(default_factory=Options)
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
+    #: Where it counts.
+    metrics: Metrics = field(default_factory=Metrics)
+    #: Seconds between two looks at what waits; None if only the metrics ask for one.
+    measure_every: float | None = None
 
     def __post_init__(self) -> None:
         self._summary = Summary()
@@ -101,6 +107,9 @@ class Relay:
         self._may_take_over = self.options.take_over
         #: Of the last lease that was granted.
         self._epoch = 0
+        #: When to look at what waits, and whether somebody is looking.
+        self._measure_at = 0.0
+        self._is_measuring = False
         self._failure: BaseException | None = None
 
     def run(self) -> Summary:
@@ -110,6 +119,7 @@ class Relay:
         refuses a statement, SinkError if the sink cannot be used. A connection that
         is lost later is made again: everything remembered is forgotten with it.
         """
+        begun = self.metrics.snapshot(self.clock())
         if self.options.max_seconds is not None:
             self._ends_at = self.clock() + self.options.max_seconds
         outbox = self.connect()
@@ -118,7 +128,7 @@ class Relay:
         while True:
             try:
                 self._serve(outbox, own)
-                return self._summary
+                break
             except ConnectionLost as error:
                 log.warning(
                     "connection lost",
@@ -128,12 +138,21 @@ class Relay:
                 outbox.close()
             again = self._reconnect()
             if again is None:
-                return self._summary
+                break
             outbox, own = again, self._epoch
+        done = self.metrics.snapshot(self.clock()).since(begun)
+        return dataclasses.replace(
+            self._summary,
+            published=done.published,
+            retried=done.retried,
+            refused=done.refused,
+            parked=done.parked,
+        )
 
     def _reconnect(self) -> Outbox | None:
         attempt = 0
         while not self._is_over():
+            self.metrics.turned(self.clock(), None, is_connected=False)
             try:
                 return self.connect()
             except ConnectionLost as error:
@@ -148,12 +167,18 @@ class Relay:
 
     def _serve(self, outbox: Outbox, own: int) -> None:
         """Hold the lease as often as it can be had, until there is a reason to stop."""
-        with Hands(outbox, self._destinations, self.clock) as hands:
+        self._is_measuring = False
+        with Hands(outbox, self._destinations, self.clock, self.metrics) as hands:
             while True:
                 term = self._term(own, outbox)
+                self.metrics.forget()
                 try:
                     self._run(term, outbox, hands)
                 except ConnectionLost:
+                    # What is in flight is waited for next, however long that takes.
+                    self.metrics.turned(self.clock(), None, is_connected=False)
+                    if term.lease.is_held:
+                        self.metrics.lost()
                     raise
                 except BaseException:
                     if term.lease.is_held:
@@ -163,7 +188,10 @@ class Relay:
                 if self._failure:
                     raise self._failure
                 self._summary.end = term.end
-                if term.end != "superseded" or self.options.ends_superseded:
+                if term.end != "superseded":
+                    return
+                self.metrics.lost()
+                if self.options.ends_superseded:
                     return
                 log.info(
                     "a newer relay takes over",
@@ -193,6 +221,9 @@ class Relay:
         told = Told()
         while not term.is_over:
             now = self.clock()
+            is_held = term.lease.is_held
+            until = term.lease.deadline if is_held else None
+            self.metrics.turned(now, until, is_connected=True)
             if self._is_over():
                 term.finish("stopped")
             while call := term.publish(now):
@@ -200,6 +231,9 @@ class Relay:
             read = term.read(now)
             if read:
                 hands.read(read, term)
+            if is_held and not self._is_measuring and self._must_measure(now):
+                self._is_measuring = True
+                hands.measure(Measure(term.head), term)
             statement = term.statement(self.clock())
             if statement:
                 self._do(statement, term, outbox)
@@ -243,6 +277,7 @@ class Relay:
                 if granted:
                     self._epoch, self._summary.held = epoch, True
                     self._summary.epoch = epoch
+                    self.metrics.led()
                 return granted
             case Renew(epoch):
                 return outbox.renew(epoch, self.options.ttl)
@@ -254,11 +289,12 @@ class Relay:
                 return outbox.recover(epoch)
             case Transactions():
                 return outbox.transactions()
-            case Delete(epoch, events):
-                return outbox.delete(events, epoch)
+            case Delete(epoch, acknowledged):
+                return outbox.delete(acknowledged, epoch)
             case Park(epoch, letters):
                 parked = outbox.park(letters, epoch)
-                self._summary.parked += len(parked.ids)
+                events = [letter.event for letter in letters]
+                self.metrics.parked([e for e in events if e.id in parked.ids])
                 for letter in letters:
                     if letter.event.id in parked.ids:
                         log.warning(
@@ -274,16 +310,20 @@ class Relay:
 
     def _take(self, done: Done, term: Term) -> None:
         asked_by, action, asked_at, answer = done
+        if isinstance(action, Measure):
+            self._has_measured(answer, asked_at)
+            return
         if asked_by is not term:
             # A read that has outlived its term.
             return
         if isinstance(action, Publish):
+            is_error = isinstance(answer, BaseException)
             if isinstance(answer, BaseException):
                 self._failure = self._failure or answer
                 term.finish("failed")
                 reason = answer.message if isinstance(answer, SinkError) else ""
                 answer = [Result(Outcome.UNKNOWN, reason)] * len(action.events)
-            self._count(action.events, answer)
+            self._count(action, answer, is_error=is_error)
         elif isinstance(answer, BaseException):
             raise answer
         else:
@@ -291,6 +331,8 @@ class Relay:
         were_down = term.scheduler.down
         term.has_done(action, answer, asked_at, self.clock())
         are_down = term.scheduler.down
+        if are_down != were_down:
+            self.metrics.down(are_down)
         for name in are_down:
             if name not in were_down:
                 log.error(
@@ -315,7 +357,7 @@ class Relay:
     def _tell_of_problems(self, events: Sequence[Event]) -> None:
         for event in events:
             if event.problem:
-                self._summary.refused += 1
+                self.metrics.found_no_event(event.key, self.clock())
                 self._summary.last_reason = event.problem
                 log.warning(
                     "a row of the outbox cannot be sent",
@@ -326,18 +368,34 @@ class Relay:
                     },
                 )
 
-    def _count(self, batch: Sequence[Event], results: Sequence[Result]) -> None:
-        summary = self._summary
-        failed = Counter(
-            result for result in results if result.outcome is not Outcome.ACKNOWLEDGED
+    def _must_measure(self, now: float) -> bool:
+        is_due = self.measure_every is not None and now >= self._measure_at
+        return is_due or self.metrics.is_asked
+
+    def _has_measured(self, answer: Any, asked_at: float) -> None:
+        now = self.clock()
+        self._is_measuring = False
+        self._measure_at = now + (self.measure_every or 0.0)
+        if isinstance(answer, EvtrigError):
+            # Nothing depends on it; whoever reads next finds out whether it is more.
+            log.warning(
+                "how much waits is not known",
+                extra={"action": "measure", "reason": answer.message},
+            )
+            answer = None
+        elif isinstance(answer, BaseException):
+            raise answer
+        self.metrics.measured(answer, asked_at, now)
+
+    def _count(
+        self, call: Publish, results: Sequence[Result], *, is_error: bool
+    ) -> None:
+        batch = call.events
+        failed = self.metrics.answered(
+            call.outlet, batch, results, self.clock(), is_error=is_error
         )
-        summary.published += len(batch) - failed.total()
         for result, count in failed.items():
-            summary.last_reason = result.reason
-            if result.outcome in (Outcome.REFUSED, Outcome.OVERSIZED):
-                summary.refused += count
-            else:
-                summary.retried += count
+            self._summary.last_reason = result.reason
             log.warning(
                 "not acknowledged",
                 extra={

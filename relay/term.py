@@ -279,6 +279,13 @@ class Term:
         """How many calls are."""
         return len(self._calls)
 
+    @property
+    def head(self) -> int:
+        """No event that waits has a lower id, but for dead letters that were put back
+        a few seconds ago."""
+        waiting = [*self.scheduler.ids, *(event.id for event in self._undeleted)]
+        return min([self.floor.value, *waiting])
+
     def _renewal(self, now: float) -> Renew | None:
         lease = self.lease
         return Renew(lease.epoch) if lease.is_held and now >= lease.renew_at else None

@@ -582,7 +582,7 @@ class TestTrouble:
         box.insert(1, key="fails")
         sink = Memory(answers, calls=1)
         running = start(sink)
-        until(lambda: running.relay._summary.retried)
+        until(lambda: running.relay.metrics.snapshot(0).retried)
         box.insert(1, key="hangs")
         gate.wait_for_a_call()
         before = time.process_time()
@@ -855,7 +855,7 @@ class TestPoison:
         sink = Memory(answers)
         policy = Policy("park-key", max_attempts=1)
         running = start(sink, Options(policy=policy))
-        until(lambda: running.relay._summary.refused >= 30)
+        until(lambda: running.relay.metrics.snapshot(0).refused >= 30)
         assert box.query(f"SELECT COUNT(*) FROM {box.schema}.dead_letters") == ((0,),)
         is_down = False
         until(lambda: len(box) == 0)

@@ -11,6 +11,7 @@ import pytest
 
 from evtrig.relay.destinations import Destinations
 from evtrig.relay.hands import Hands
+from evtrig.relay.metrics import Metrics
 from evtrig.relay.sinks.ndjson import StdoutSink
 
 
@@ -28,7 +29,7 @@ def test_a_signal_in_the_middle_of_waiting_does_not_make_it_endless(
     slow_signal: None,
 ) -> None:
     """As a SIGTERM does that comes within the millisecond between two looks."""
-    hands = Hands(None, Destinations({"": StdoutSink()}), time.monotonic)
+    hands = Hands(None, Destinations({"": StdoutSink()}), time.monotonic, Metrics())
     # Only so that a relay that waits for ever does not do so here.
     rescue = threading.Timer(5, hands._done.put, [None])
     rescue.start()
