@@ -80,6 +80,21 @@ __all__ = ["relay"]
     help="Also take an event for refused that has failed for so long while others were"
     " taken.  [default: never]",
 )
+@option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Answer over HTTP at this port: /metrics for Prometheus, /healthz and /readyz."
+    "  [default: none]",
+)
+@option(
+    "--metrics-host",
+    default="0.0.0.0",  # noqa: S104  who scrapes and probes is on another machine
+    show_default=True,
+    metavar="ADDRESS",
+    help="At this address only; 127.0.0.1 keeps it to this machine. Whoever reaches it"
+    " sees names of schemas and sinks, and nothing of a row.",
+)
 def relay(
     dsn: Dsn,
     uri: str | None,
@@ -94,13 +109,17 @@ def relay(
     on_oversize: str,
     max_attempts: int | None,
     max_age: float | None,
+    metrics_port: int | None,
+    metrics_host: str,
 ) -> None:
     """Publish the events in order, and delete what was acknowledged.
 
     Runs until it is stopped; SIGTERM lets it finish what is in flight. While another
     relay publishes, it waits.
     """
+    from ..relay.backlog import MEASURE_EVERY
     from ..relay.destinations import Destinations
+    from ..relay.metrics import Metrics
     from ..relay.outbox import Outbox
     from ..relay.relay import Relay
     from ..relay.term import Options
@@ -135,6 +154,19 @@ def relay(
         claim_check = None if on_oversize == PARK else on_oversize
         destinations = Destinations.make(routes, claim_check=claim_check)
         stack.callback(destinations.close)
+        metrics = Metrics(destinations.sinks)
+        if metrics_port is not None:
+            # Not imported before: it costs a start a tenth of a second.
+            from ..relay.monitor import HANG, Monitor
+
+            monitor = Monitor(
+                metrics,
+                outbox=outbox,
+                host=metrics_host,
+                port=metrics_port,
+                hang=max(HANG, 3.0 * ttl),
+            )
+            stack.enter_context(monitor)
         destinations.check()
         stop = stack.enter_context(stopped_by_signals())
         relay = Relay(
@@ -142,6 +174,8 @@ def relay(
             sink=destinations,
             options=options,
             stop=stop,
+            metrics=metrics,
+            measure_every=None if metrics_port is None else MEASURE_EVERY,
         )
         begun = time.monotonic()
         summary = relay.run()

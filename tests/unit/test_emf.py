@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,8 @@ from evtrig.relay.backlog import Backlog
 from evtrig.relay.event import Event
 from evtrig.relay.metrics import Metrics, Snapshot
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, Outcome, Result
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/metrics.md"
 
 UNITS = ["Seconds", "Microseconds", "Milliseconds", "Percent", "Count", "None"]
 
@@ -203,6 +206,18 @@ def test_lines_add_up_to_what_was_done() -> None:
     assert [line["Published"] for line in lines] == [150, 1, 0]
     assert [line["SinkCallsAcknowledged"] for line in lines] == [0, 1, 0]
     assert ["OldestEventAge" in line for line in lines] == [True, False, False]
+
+
+def test_every_metric_is_documented() -> None:
+    text = DOCUMENT.read_text()
+    document = read(emf.line(busy().snapshot(2.0), outbox="evtrig", at=0))
+    names = [name.replace("SinkCalls", "…") for name in document if name != "_aws"]
+    missing = [
+        name
+        for name in names
+        if f"`{name}`" not in text and f"`{name.replace('…', 'SinkCalls')}`" not in text
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("outbox", ["evtrig", "événements", "発"])
