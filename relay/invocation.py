@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import EvtrigError, SinkError, UsageError
+from .backlog import MEASURE_EVERY
 from .destinations import Destinations
 from .facts import Facts
+from .metrics import Metrics
 from .outbox import Outbox
 from .relay import Relay, Summary
+from .reporter import Reporter
 from .route import Routes
 from .settings import Settings
 from .term import Options
@@ -78,9 +81,12 @@ class Function:
             lambda: Outbox.connect(settings.dsn, settings.outbox, ttl=settings.ttl),
             self._destinations,
             options,
+            metrics=Metrics(self._destinations.sinks),
+            measure_every=MEASURE_EVERY,
         )
         try:
-            return relay.run()
+            with Reporter(relay.metrics, outbox=settings.outbox):
+                return relay.run()
         except SinkError:
             # Somebody has changed something: look anew.
             self._is_checked = False

@@ -140,6 +140,36 @@ def test_an_invocation_publishes_until_its_time_is_over(
     assert shop.holder == 0, "the lease was let go"
 
 
+def test_its_metrics_are_a_line_for_cloudwatch(
+    shop: Shop,
+    invoke: Callable[[float], Future[dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shop.change(3)
+    told = invoke(6.5).result(20)
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert document["Relay"] == shop.schema
+    assert document["Published"] == told["published"] == 3
+    assert document["LeaseChanges"] == 1
+    assert document["OldestEventAge"] >= 0
+    assert document["PublishLatency"]
+
+
+def test_the_metrics_of_an_invocation_that_is_superseded_say_so(
+    shop: Shop,
+    invoke: Callable[[float], Future[dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    older = invoke(30.0)
+    wait_until(lambda: shop.holder == 1)
+    newer = invoke(6.5)
+    assert older.result(10)["end"] == "superseded"
+    newer.result(20)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["LeaseChanges"] for line in lines] == [2, 1]
+
+
 def test_nothing_of_it_is_left_when_it_has_ended(
     shop: Shop, invoke: Callable[[float], Future[dict[str, Any]]]
 ) -> None:
