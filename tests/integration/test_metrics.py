@@ -444,6 +444,33 @@ def test_a_relay_is_not_ready_while_its_database_is_away(
         box.close()
 
 
+def test_a_relay_that_tries_to_connect_again_is_well_however_long_that_takes(
+    local_server: LocalServer, tmp_path: Path
+) -> None:
+    box = Box(local_server, "shop")
+    watched = Watched(box, FileSink(tmp_path / "events"), Options(ttl=2), hang=1.5)
+    connect, attempts = watched.relay.connect, []
+
+    def counted() -> Outbox:
+        attempts.append(None)
+        return connect()
+
+    watched.relay.connect = counted
+    try:
+        with watched.monitor:
+            watched.thread.start()
+            until(lambda: watched.metrics.snapshot(0).gained)
+            local_server.kill()
+            # Two seconds: the pauses before them are 0.1, 0.2, 0.5 and 1 s.
+            until(lambda: len(attempts) == 6)
+            assert watched.get("/healthz") == (200, "ok\n")
+            assert watched.get("/readyz")[0] == 503
+            watched.stop()
+    finally:
+        watched.relay.stop.set()
+        box.close()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "::ffff", "no such host"])
 def test_an_address_that_cannot_be_had_is_one_error_and_nothing_is_published(
     box: Box, tmp_path: Path, host: str
