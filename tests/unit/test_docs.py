@@ -19,6 +19,7 @@ SPEC = (ROOT / "docs/spec.md").read_text()
 
 DOCUMENTS = (
     "README.md",
+    "docs/aws.md",
     "docs/benchmarks.md",
     "docs/check.md",
     "docs/claim-check.md",
@@ -44,6 +45,7 @@ DOCUMENTS = (
 
 #: Without a spec in them.
 PROSE = (
+    "docs/aws.md",
     "docs/benchmarks.md",
     "docs/check.md",
     "docs/claim-check.md",
