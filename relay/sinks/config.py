@@ -16,8 +16,10 @@ def client_config(calls: int) -> Config:
     return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        # The relay repeats by itself: a hidden repetition could outlast the lease.
-        retries={"total_max_attempts": 1},
+        # The relay repeats by itself: a hidden repetition could outlast the lease. So
+        # could the pauses that the mode "adaptive" makes before it sends anything,
+        # which AWS_RETRY_MODE would choose (botocore 1.44, retries/adaptive.py).
+        retries={"mode": "standard", "total_max_attempts": 1},
         max_pool_connections=calls + 2,
         tcp_keepalive=True,
         # A tenth of a call's time, for what the type checker has looked at.
