@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import boto3
 import botocore.exceptions
@@ -10,7 +11,7 @@ from botocore.config import Config
 
 from ..errors import ConnectionLost, CredentialsError, EvtrigError
 
-__all__ = ["CONFIG", "error_code", "region_of", "session", "unavailable"]
+__all__ = ["CONFIG", "error_code", "reason_of", "region_of", "session", "unavailable"]
 
 #: Seconds, and tries. A relay that connects again has no lease left to keep; it must
 #: only not hang.
@@ -20,6 +21,8 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
 )
 
+#: Of the URL of an endpoint.
+USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
 #: CR_CONN_HOST_ERROR of the client library: what a server that is not there gives.
 CANNOT_CONNECT = 2003
 
@@ -58,7 +61,7 @@ def region_of(session: boto3.session.Session) -> str | None:
 
 def unavailable(error: botocore.exceptions.BotoCoreError, doing: str) -> EvtrigError:
     """What to raise where AWS could not even be asked to do it."""
-    message = f"cannot {doing}: {error}"
+    message = f"cannot {doing}: {reason_of(error)}"
     if isinstance(error, NO_CREDENTIALS):
         return CredentialsError(message, hint=CREDENTIALS_HINT)
     if isinstance(error, NO_ANSWER):
@@ -71,6 +74,11 @@ def unavailable(error: botocore.exceptions.BotoCoreError, doing: str) -> EvtrigE
     return CredentialsError(
         message, hint="Check AWS_PROFILE and the AWS configuration files."
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What botocore says, without the password of an endpoint that it names."""
+    return USER_AND_PASSWORD.sub("", str(error))
 
 
 def error_code(error: botocore.exceptions.ClientError) -> str:

@@ -16,7 +16,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from ...database.aws import error_code, region_of
+from ...database.aws import error_code, reason_of, region_of
 from ...errors import SinkError
 from ..event import Event
 from .config import READ_TIMEOUT, client_config, preflight_config
@@ -289,7 +289,9 @@ class AwsSink(ABC, Generic[Entry]):
         hint = hint_of(code, action=action, where=self._uri.target, region=region)
         return SinkError(
             f"cannot use {self.name}: {code}",
-            hint=hint or f"Look the code up in the API reference of {self.title}.",
+            hint=hint
+            or "It may pass: start again. If it does not, look the code up in the API"
+            f" reference of {self.title}.",
         )
 
     def _made(self, config: Config) -> Any:
@@ -349,7 +351,7 @@ def unusable(name: str, error: Exception) -> SinkError:
             "Check the destination, the region, the network (a VPC without a NAT"
             " gateway needs an endpoint for the service) and AWS_ENDPOINT_URL."
         )
-    return SinkError(f"cannot use {name}: {error}", hint=hint)
+    return SinkError(f"cannot use {name}: {reason_of(error)}", hint=hint)
 
 
 def size_of(text: str) -> int:
