@@ -78,7 +78,11 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
     def __init__(self, rest: str) -> None:
         uri = Uri.parse("sqs", rest, (*LIMITS, "attributes", "fair"))
         self._url = uri.target
-        parts = urlsplit(self._url)
+        try:
+            parts = urlsplit(self._url)
+        except ValueError:
+            # Such as a bracket without the other.
+            parts = urlsplit("")
         if "@" in parts.netloc:
             raise UsageError(
                 "the URL of a queue holds no user or password",

@@ -73,7 +73,7 @@ class Uri:
             return default
         value = self.options[name]
         if value not in choices:
-            raise self._bad(name, f"one of {', '.join(choices)}")
+            raise self._bad(name, f"one of {', '.join(choices)}", [value], choices)
         return choices[value]
 
     def several(self, name: str, choices: Collection[str]) -> tuple[str, ...]:
@@ -82,7 +82,8 @@ class Uri:
             return ()
         values = tuple(self.options[name].split(","))
         if not set(values) <= set(choices) or len(set(values)) < len(values):
-            raise self._bad(name, f"some of {', '.join(choices)}, with commas between")
+            what = f"some of {', '.join(choices)}, with commas between"
+            raise self._bad(name, what, values, choices)
         return values
 
     def _number(self, name: str, default: int) -> int:
@@ -93,8 +94,17 @@ class Uri:
             raise self._bad(name, "a number above 0")
         return int(value)
 
-    def _bad(self, name: str, what: str) -> UsageError:
+    def _bad(
+        self,
+        name: str,
+        what: str,
+        values: Collection[str] = (),
+        choices: Collection[str] = (),
+    ) -> UsageError:
+        unknown = [value for value in values if value not in choices]
+        near = nearest(unknown[0], choices) if unknown else None
+        hint = f"Did you mean {near}? " if near else ""
         return UsageError(
             f"the option {name} of the sink {self.scheme}: is not {what}",
-            hint=f"Write ?{name}=VALUE behind the destination.",
+            hint=f"{hint}Write ?{name}=VALUE behind the destination.",
         )
