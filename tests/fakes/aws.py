@@ -150,8 +150,15 @@ class FakeAws:
         with self.changed:
             return tuple(self.log.calls)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        with self.changed:
+            return len(self._connections)
+
     def wait_for(self, condition: Callable[[], object], timeout: float = 10) -> None:
-        """Return as soon as ``condition`` holds; it is tried after every call.
+        """Return as soon as ``condition`` holds; it is tried after every call, and
+        when a connection has ended.
 
         Raises TimeoutError after ``timeout`` seconds.
         """
@@ -239,6 +246,7 @@ class FakeAws:
         finally:
             with self.changed:
                 del self._connections[connection]
+                self.changed.notify_all()
             connection.close()
 
     # One call

@@ -8,10 +8,23 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from fakes.aws import FakeAws
 from fakes.ministack import ministack, program
 from integration.checked import Checked
 
 from evtrig.demo.server import ThrowawayServer
+
+#: What boto3 would take from the machine that the tests run on.
+AWS_VARIABLES = (
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_RETRY_MODE",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_ENDPOINT_URL",
+    *(f"AWS_ENDPOINT_URL_{name}" for name in ("S3", "SQS", "SNS", "KINESIS")),
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+)
 
 
 @pytest.fixture
@@ -40,3 +53,23 @@ def second_opinion() -> Iterator[str]:
         pytest.skip(reason)
     with ministack(python) as endpoint_url:
         yield endpoint_url
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    with FakeAws(seed=1) as aws:
+        yield aws
+
+
+@pytest.fixture
+def account(aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials and a region for the fake, and nothing of this machine's."""
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)

@@ -21,6 +21,7 @@ from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
 from fakes.faults import Answer, FailEntries, Fault, Hang, LoseAcknowledgement, Reset
 from fakes.sqs import Queue
+from integration.destination import always, outcomes
 
 from evtrig.errors import SinkError, UsageError
 from evtrig.relay.event import Event
@@ -116,10 +117,6 @@ class Ordered:
         self.is_closed = True
 
 
-def always() -> bool:
-    return True
-
-
 def event(id_: int, after: object = None, **members: Any) -> Event:
     envelope = {
         "id": f"{id_}-{id_:016x}",
@@ -159,18 +156,6 @@ def pointer_to(event: Event, *, context: object = ...) -> dict[str, Any]:
             "sha256": hashlib.sha256(data).hexdigest(),
         },
     }
-
-
-def outcomes(results: Sequence[Result]) -> str:
-    """A, R, U, X or L an event: acknowledged, retry, unknown, refused, too large."""
-    letters = {
-        Outcome.ACKNOWLEDGED: "A",
-        Outcome.RETRY: "R",
-        Outcome.UNKNOWN: "U",
-        Outcome.REFUSED: "X",
-        Outcome.OVERSIZED: "L",
-    }
-    return "".join(letters[result.outcome] for result in results)
 
 
 def actions(aws: FakeAws) -> list[str]:

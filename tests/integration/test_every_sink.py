@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes.aws import FakeAws
-from fakes.eventbridge import EventBus
-from fakes.kinesis import Stream
-from fakes.sns import Topic
-from fakes.sqs import Queue
+from integration.destination import Destination, always, event, never
 
 from evtrig.relay.event import Event
 from evtrig.relay.sinks import SCHEMES, open_sink, with_claim_check
@@ -76,91 +73,36 @@ KINDS = (
 )
 
 
-def destination(
-    aws: FakeAws, kind: str
-) -> tuple[str, Queue | Topic | Stream | EventBus]:
-    """A fresh one at AWS, and its sink's URI."""
-    scheme = kind.partition("-")[0]
-    name = "orders.fifo" if "fifo" in kind else "orders"
-    match scheme:
-        case "sqs":
-            queue = aws.sqs.create_queue(name)
-            return f"sqs:{queue.url}" + "?fair=key" * ("fair" in kind), queue
-        case "sns":
-            topic = aws.sns.create_topic(name)
-            return f"sns:{topic.arn}", topic
-        case "kinesis":
-            stream = aws.kinesis.create_stream(name)
-            return f"kinesis:{stream.name}", stream
-        case _:
-            bus = aws.eventbridge.create_bus(name)
-            return f"eventbridge:{bus.name}", bus
-
-
 @pytest.fixture(params=KINDS)
 def kind(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, tmp_path: Path, aws: FakeAws, account: None
 ) -> Iterator[Kind]:
     sinks: list[Sink] = []
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with FakeAws() as aws:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    if request.param == "stdout":
+        capture: pytest.CaptureFixture[str] = request.getfixturevalue("capfd")
+        text = []
+
+        def read() -> list[str]:
+            text.append(capture.readouterr().out)
+            return "".join(text).split("\n")[:-1]
+
+        yield Kind("stdout:", read, sinks)
+    elif request.param.startswith("file"):
+        path = tmp_path / "events.ndjson"
+
+        def rows() -> list[str]:
+            return path.read_text().split("\n")[:-1]
+
         claim_check = None
         if request.param.endswith("-s3"):
             claim_check = f"s3://{aws.s3.create_bucket('large').name}/events"
-        if request.param == "stdout":
-            capture: pytest.CaptureFixture[str] = request.getfixturevalue("capfd")
-            text = []
-
-            def read() -> list[str]:
-                text.append(capture.readouterr().out)
-                return "".join(text).split("\n")[:-1]
-
-            yield Kind("stdout:", read, sinks)
-        elif request.param.startswith("file"):
-            path = tmp_path / "events.ndjson"
-
-            def rows() -> list[str]:
-                return path.read_text().split("\n")[:-1]
-
-            yield Kind(f"file:{path}", rows, sinks, claim_check)
-        else:
-            uri, target = destination(aws, request.param)
-
-            def bodies() -> list[str]:
-                return [arrival.body for arrival in target.delivered]
-
-            keeps_order = request.param.startswith(("sqs", "sns"))
-            yield Kind(uri, bodies, sinks, claim_check, keeps_order)
-        for sink in sinks:
-            sink.close()
-
-
-def always() -> bool:
-    return True
-
-
-def never() -> bool:
-    return False
-
-
-def event(id_: int, value: object = None, key: str | None = None) -> Event:
-    envelope = {
-        "id": f"{id_}-{id_:016x}",
-        "sequence": id_,
-        "type": "orders.insert",
-        "source": "shop.orders",
-        "operation": "insert",
-        "key": {"id": id_},
-        "before": None,
-        "after": value,
-    }
-    body = json.dumps(envelope, ensure_ascii=False)
-    return Event(id_, id_, key or f'shop.orders:{{"id": {id_}}}', body)
+        yield Kind(f"file:{path}", rows, sinks, claim_check)
+    else:
+        made = Destination(aws, request.param)
+        keeps_order = made.scheme in ("sqs", "sns")
+        yield Kind(made.uri, lambda: made.bodies, sinks, made.claim_check, keeps_order)
+    for sink in sinks:
+        sink.close()
 
 
 class TestEverySink:

@@ -1,0 +1,329 @@
+"""Destinations at AWS that cannot be used: what the relay says, and that it ends.
+
+The command asks the destination before it connects to the database, so these need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+from click.testing import CliRunner
+from fakes import sqs as fake_sqs
+from fakes.aws import FakeAws
+from fakes.faults import Answer
+from fakes.service import AwsError
+from fakes.sns import Topic
+from fakes.sqs import Queue
+from integration.destination import Destination, always, outcomes
+
+from evtrig.cli import main
+from evtrig.errors import SinkError
+
+pytestmark = pytest.mark.usefixtures("account")
+
+#: Where no database is: it is not even asked.
+DSN = "mysql://nobody@127.0.0.1:1/none"
+
+
+@pytest.fixture(params=["sqs-fifo", "sns", "kinesis", "eventbridge"])
+def destination(aws: FakeAws, request: pytest.FixtureRequest) -> Iterator[Destination]:
+    made = Destination(aws, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore asks again as often as ever, and at once."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
+
+
+def said(uri: str, *, exit_code: int = 1) -> str:
+    """What ``evtrig relay`` says that cannot begin: what, where and what to do."""
+    arguments = ["relay", "--dsn", DSN, "--drain", "--sink", uri]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == exit_code, result.output
+    assert isinstance(result.exception, SystemExit), "no traceback"
+    assert result.stdout == ""
+    what, todo = result.stderr.splitlines()
+    assert what.startswith("evtrig: ")
+    assert todo.startswith("  \N{RIGHTWARDS ARROW} ")
+    assert "127.0.0.1:1/" not in result.stderr, "the database was asked"
+    return result.stderr
+
+
+def delete(destination: Destination) -> None:
+    aws, name = destination.aws, destination.target.name
+    match destination.scheme:
+        case "sqs":
+            aws.sqs.delete_queue(name)
+        case "sns":
+            aws.sns.delete_topic(name)
+        case "kinesis":
+            aws.kinesis.delete_stream(name)
+        case _:
+            aws.eventbridge.delete_bus(name)
+
+
+class TestAtStart:
+    def test_one_that_is_not_there(self, destination: Destination) -> None:
+        """EventBridge would say yes to every event for it."""
+        delete(destination)
+        found = said(destination.uri)
+        assert f"cannot use {destination.uri}: " in found
+        assert "Check the name, the account and the region (us-east-1 was" in found
+        assert [c.action for c in destination.aws.calls] == [destination.service.look]
+
+    @pytest.mark.parametrize("kind", ["kinesis", "eventbridge"])
+    def test_one_of_another_region_says_which_was_asked(
+        self, aws: FakeAws, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        destination = Destination(aws, kind)
+        delete(destination)
+        monkeypatch.setenv("AWS_REGION", "eu-west-1")
+        assert "(eu-west-1 was asked)" in said(destination.uri)
+
+    def test_no_region(
+        self, destination: Destination, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        if destination.scheme == "sns":
+            # An ARN names its own.
+            destination.open()
+            return
+        found = said(destination.uri)
+        assert f"no AWS region for {destination.uri}" in found
+        assert "AWS_REGION or AWS_DEFAULT_REGION" in found
+
+    def test_no_permission_names_the_action_that_was_asked_for(
+        self, destination: Destination
+    ) -> None:
+        service = destination.service
+        denied = service.denied(service.may_look)
+        destination.aws.faults.add(Answer(denied), action=service.look)
+        found = said(destination.uri)
+        assert f"Allow {service.may_look} on {destination.place}." in found
+        assert service.may_send not in found
+
+    def test_credentials_that_do_not_do(self, destination: Destination) -> None:
+        for error, hint in (
+            (AwsError("ExpiredTokenException", "", code="ExpiredToken"), "Renew"),
+            (AwsError("UnrecognizedClientException", "", status=403), "credentials"),
+            (AwsError("InvalidClientTokenId", "", status=403), "credentials"),
+            (AwsError("OptInRequired", "", status=403), "Sign the account up"),
+        ):
+            destination.aws.faults.add(Answer(error), action=destination.service.look)
+            found = said(destination.uri)
+            assert f"cannot use {destination.uri}: {error.code}" in found
+            assert hint in found
+            destination.aws.faults.clear()
+
+    def test_no_credentials(
+        self, destination: Destination, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        found = said(destination.uri)
+        assert f"cannot use {destination.uri}: Unable to locate credentials" in found
+        assert "AWS_PROFILE" in found
+        assert destination.aws.calls == ()
+
+    def test_a_profile_that_does_not_exist(
+        self, destination: Destination, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_PROFILE", "nobodys")
+        found = said(destination.uri)
+        assert destination.uri in found
+        assert "nobodys" in found
+        assert "AWS_PROFILE" in found
+
+    def test_a_clock_that_is_wrong(self, destination: Destination) -> None:
+        destination.aws.signing_clock.advance(3600)
+        found = said(destination.uri)
+        assert f"cannot use {destination.uri}: " in found
+        assert "this machine's clock" in found
+
+    def test_a_host_that_has_no_address(
+        self,
+        destination: Destination,
+        monkeypatch: pytest.MonkeyPatch,
+        impatient: None,
+    ) -> None:
+        uri, host = destination.uri, "http://nothing.invalid"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", host)
+        found = said(uri)
+        assert f"cannot use {uri}: " in found
+        assert host in found
+        assert "the network" in found
+        assert "AWS_ENDPOINT_URL" in found
+
+    def test_nobody_there(self, destination: Destination, impatient: None) -> None:
+        with destination.aws.unreachable():
+            found = said(destination.uri)
+        assert f"cannot use {destination.uri}: " in found
+        assert "the network" in found
+
+    def test_a_password_in_the_endpoint_is_not_repeated(
+        self,
+        destination: Destination,
+        monkeypatch: pytest.MonkeyPatch,
+        impatient: None,
+    ) -> None:
+        uri = destination.uri
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:secret@nothing.invalid")
+        found = said(uri)
+        assert "nothing.invalid" in found
+        assert "secret" not in found
+
+    def test_one_that_is_throttled_is_asked_again(
+        self, destination: Destination, impatient: None
+    ) -> None:
+        service = destination.service
+        answer = Answer(service.throttled)
+        destination.aws.faults.add(answer, calls=2, action=service.look)
+        destination.open()
+        assert len(destination.aws.calls) == 3
+
+    def test_one_that_stays_throttled_says_that_it_may_pass(
+        self, destination: Destination, impatient: None
+    ) -> None:
+        service = destination.service
+        destination.aws.faults.add(Answer(service.throttled), action=service.look)
+        found = said(destination.uri)
+        assert f"{destination.uri}: {service.throttled.code}" in found
+        assert "start again" in found
+
+    @pytest.mark.parametrize("kind", ["sqs", "sqs-fifo", "sns", "sns-fifo"])
+    def test_one_that_is_fifo_by_its_name_only_or_not_by_its_name(
+        self, aws: FakeAws, kind: str
+    ) -> None:
+        destination = Destination(aws, kind)
+        assert isinstance(destination.target, Queue | Topic)
+        attributes = destination.target.attributes
+        name = "FifoQueue" if destination.scheme == "sqs" else "FifoTopic"
+        attributes.pop(name, None)
+        if not destination.is_fifo:
+            attributes[name] = "true"
+        found = said(destination.uri)
+        a = "no" if destination.is_fifo else "a"
+        assert f"cannot use {destination.uri}: it is {a} FIFO" in found
+        assert "its name says otherwise" in found
+        assert "AWS_ENDPOINT_URL" in found
+
+    def test_a_stream_that_ignores_partition_keys(self, aws: FakeAws) -> None:
+        destination = Destination(aws, "kinesis", mode="ON_DEMAND", distribution="AUTO")
+        found = said("kinesis:orders")
+        assert "cannot use kinesis:orders: its record distribution strategy" in found
+        assert "update-stream-record-distribution-strategy" in found
+        assert destination.sent == []
+
+    @pytest.mark.parametrize("status", ["CREATING", "DELETING"])
+    def test_a_stream_that_is_not_there_yet_or_no_longer(
+        self, aws: FakeAws, status: str
+    ) -> None:
+        Destination(aws, "kinesis", status=status)
+        found = said("kinesis:orders")
+        assert f"cannot use kinesis:orders: the stream is {status}" in found
+        assert "ACTIVE" in found
+
+    def test_a_stream_whose_shards_are_split_is_used(self, aws: FakeAws) -> None:
+        destination = Destination(aws, "kinesis", status="UPDATING")
+        sink = destination.open()
+        assert outcomes(sink.publish(destination.events(), always)) == "A" * 10
+        destination.close()
+
+
+class TestMeanwhile:
+    """After it was looked at: what becomes of events is test_relay_at_aws.py's."""
+
+    def test_no_permission_names_the_action_that_was_asked_for(
+        self, destination: Destination
+    ) -> None:
+        service = destination.service
+        error = raised(destination, service.denied(service.may_send))
+        hint = f"Allow {service.may_send} on {destination.place}."
+        assert error.hint == hint
+
+    def test_a_kms_key_that_is_disabled(self, destination: Destination) -> None:
+        disabled = destination.service.kms_disabled
+        if disabled is None:
+            assert destination.scheme == "eventbridge"
+            return
+        error = raised(destination, disabled)
+        hint = f"The KMS key that encrypts {destination.place} is disabled: enable it."
+        assert error.hint == hint
+
+    @pytest.mark.parametrize("kind", ["sqs", "sns", "kinesis"])
+    def test_a_kms_key_that_may_not_be_used(self, aws: FakeAws, kind: str) -> None:
+        errors = {
+            "sqs": fake_sqs.kms_error("KmsAccessDenied"),
+            "sns": AwsError("KMSAccessDenied", ""),
+            "kinesis": AwsError("KMSAccessDeniedException", ""),
+        }
+        destination = Destination(aws, kind)
+        error = raised(destination, errors[kind])
+        assert error.hint
+        assert "kms:GenerateDataKey" in error.hint
+        assert destination.place in error.hint
+        destination.close()
+
+    def test_credentials_that_expire(self, destination: Destination) -> None:
+        expired = AwsError("ExpiredTokenException", "", code="ExpiredToken")
+        error = raised(destination, expired)
+        assert error.hint
+        assert error.hint.startswith("Renew the credentials")
+
+    @pytest.mark.parametrize("kind", ["sqs-fifo", "sns", "kinesis"])
+    def test_one_that_is_deleted(self, aws: FakeAws, kind: str) -> None:
+        destination = Destination(aws, kind)
+        sink = destination.open()
+        delete(destination)
+        with pytest.raises(SinkError) as caught:
+            sink.publish(destination.events(), always)
+        assert destination.uri in caught.value.message
+        assert "account and the region" in (caught.value.hint or "")
+        destination.close()
+
+    def test_a_bus_that_is_deleted_goes_on_saying_yes(self, aws: FakeAws) -> None:
+        """Of EventBridge itself (github.com/aws/aws-cli/issues/9186), and why a bus is
+        looked at when the relay starts; docs/guarantee.md says so."""
+        destination = Destination(aws, "eventbridge")
+        sink = destination.open()
+        delete(destination)
+        assert outcomes(sink.publish(destination.events(), always)) == "A" * 10
+        assert len(aws.eventbridge.lost) == 10
+        destination.close()
+
+    def test_what_was_acknowledged_before_it_is_known_to_be(self, aws: FakeAws) -> None:
+        """Two calls, of which the second is denied: the first counts."""
+        destination = Destination(aws, "sqs-fifo")
+        sink = destination.open(entries=5)
+        asked = iter([True, True])
+
+        def may_send() -> bool:
+            if len(destination.sent) == 1:
+                service = destination.service
+                denied = Answer(service.denied(service.may_send))
+                aws.faults.add(denied, action=service.send)
+            return next(asked)
+
+        results = sink.publish(destination.events(), may_send)
+        assert outcomes(results) == "A" * 5 + "U" * 5
+        with pytest.raises(SinkError, match="AccessDenied"):
+            sink.publish(destination.events()[5:], always)
+        destination.close()
+
+
+def raised(destination: Destination, error: AwsError) -> SinkError:
+    """What a sink raises whose calls are answered like this, of all and of the next."""
+    sink = destination.open()
+    destination.aws.faults.add(Answer(error), action=destination.service.send)
+    with pytest.raises(SinkError) as caught:
+        sink.publish(destination.events(), always)
+    # Services of JSON only call an error by the name of its shape.
+    code = caught.value.message.removeprefix(f"cannot use {destination.uri}: ")
+    assert code in (error.code, error.shape)
+    assert destination.target.arrived == 0
+    return caught.value
