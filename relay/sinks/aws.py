@@ -122,12 +122,14 @@ class AwsSink(ABC, Generic[Entry]):
     #: The largest entry, unless the destination or the URI says otherwise.
     largest: int
 
-    def __init__(self, uri: Uri, client: Any) -> None:
+    def __init__(self, uri: Uri, aws: boto3.session.Session, client: Any) -> None:
         # Any: boto3 makes its clients' classes while it runs.
         self.name = str(uri)
         self.limits = uri.limits(self.defaults)
         self._uri = uri
         self._largest = uri.message_bytes(self.largest)
+        # A second one would read the service's model again, for a tenth of a second.
+        self._session = aws
         self._client = client
         self._fence = Fence(client.meta.events)
 
@@ -298,7 +300,7 @@ class AwsSink(ABC, Generic[Entry]):
         """A client like the one of this sink, with another configuration."""
         meta = self._client.meta
         # Any: the stubs know a client by its literal name only.
-        aws: Any = session(self.name)
+        aws: Any = self._session
         return aws.client(
             self.service,
             region_name=meta.region_name,
@@ -314,23 +316,28 @@ def session(name: str) -> boto3.session.Session:
         raise unusable(name, error) from None
 
 
-def make_client(uri: Uri, service: str, region: str | None, calls: int) -> Any:
+def make_client(
+    uri: Uri,
+    session: boto3.session.Session,
+    service: str,
+    region: str | None,
+    calls: int,
+) -> Any:
     """A client of which so many calls run at the same time.
 
     ``region`` is that of an ARN; None for that of the environment or the profile.
     Raises SinkError.
     """
-    name = str(uri)
     # Any: the stubs know a client by its literal name only.
-    aws: Any = session(name)
+    aws: Any = session
     try:
         return aws.client(
             service,
-            region_name=region or region_of(aws),
+            region_name=region or region_of(session),
             config=client_config(calls),
         )
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise unusable(name, error) from None
+        raise unusable(str(uri), error) from None
 
 
 def unusable(name: str, error: Exception) -> SinkError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn, size_of
+from .aws import AwsSink, is_arn, make_client, region_of_arn, session, size_of
 from .message import escaped
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
@@ -71,7 +71,9 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
         self._bus = uri.target
         calls = uri.limits(self.defaults).calls
         region = region_of_arn(self._bus) if has_arn else None
-        super().__init__(uri, make_client(uri, self.service, region, calls))
+        aws = session(str(uri))
+        client = make_client(uri, aws, self.service, region, calls)
+        super().__init__(uri, aws, client)
 
     def _look(self, client: EventBridgeClient) -> Sequence[str]:
         client.describe_event_bus(Name=self._bus)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn
+from .aws import AwsSink, is_arn, make_client, region_of_arn, session
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
 
@@ -72,7 +72,9 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
         self._has_arn = has_arn
         calls = uri.limits(self.defaults).calls
         region = region_of_arn(self._stream) if has_arn else None
-        super().__init__(uri, make_client(uri, self.service, region, calls))
+        aws = session(str(uri))
+        client = make_client(uri, aws, self.service, region, calls)
+        super().__init__(uri, aws, client)
 
     def _look(self, client: KinesisClient) -> Sequence[str]:
         if self._has_arn:

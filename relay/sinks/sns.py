@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn, size_of
+from .aws import AwsSink, is_arn, make_client, region_of_arn, session, size_of
 from .message import ATTRIBUTES, attributes, attributes_size, escaped, group_id
 from .sink import Limits, Result
 from .sqs import batch_results
@@ -71,7 +71,9 @@ class SnsSink(AwsSink["PublishBatchRequestEntryTypeDef"]):
         self._is_fifo = self._arn.endswith(".fifo")
         calls = uri.limits(self.defaults).calls
         region = region_of_arn(self._arn)
-        super().__init__(uri, make_client(uri, self.service, region, calls))
+        aws = session(str(uri))
+        client = make_client(uri, aws, self.service, region, calls)
+        super().__init__(uri, aws, client)
         self._client.meta.events.register("before-call.sns.PublishBatch", encode)
 
     def _look(self, client: SNSClient) -> Sequence[str]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import boto3
 import botocore.exceptions
 from botocore.config import Config
 
@@ -102,7 +103,9 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
                 " group",
                 hint="Leave it out.",
             )
-        super().__init__(uri, client(self._url, uri.limits(self.defaults).calls))
+        aws = session(str(uri))
+        calls = uri.limits(self.defaults).calls
+        super().__init__(uri, aws, client(aws, self._url, calls))
 
     def _look(self, client: SQSClient) -> Sequence[str]:
         # All, because a standard queue refuses to be asked for FifoQueue.
@@ -163,7 +166,7 @@ _IGNORE: dict[str, Any] = {"ignore_configured_endpoint_urls": True}
 UNCONFIGURED = Config(**_IGNORE)
 
 
-def client(url: str, calls: int = CALLS) -> SQSClient:
+def client(session: boto3.session.Session, url: str, calls: int = CALLS) -> SQSClient:
     """A client for the queue's region and endpoint.
 
     The endpoint is the queue's own, so that VPC endpoints and local stand-ins work
@@ -173,17 +176,16 @@ def client(url: str, calls: int = CALLS) -> SQSClient:
     config = client_config(calls)
     parts = urlsplit(url)
     found = REGION.search(parts.netloc)
-    aws = session(name)
-    region = found[1] if found else region_of(aws)
+    region = found[1] if found else region_of(session)
     try:
-        made: SQSClient = aws.client("sqs", region_name=region, config=config)
-        plain = aws.client("sqs", region_name=region, config=UNCONFIGURED)
+        made: SQSClient = session.client("sqs", region_name=region, config=config)
+        plain = session.client("sqs", region_name=region, config=UNCONFIGURED)
         endpoint = plain.meta.endpoint_url
         plain.close()
         if made.meta.endpoint_url != endpoint:
             return made
         made.close()
-        return aws.client(
+        return session.client(
             "sqs",
             region_name=region,
             config=config,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import boto3
 import pytest
 
 from evtrig.errors import SinkError, UsageError
@@ -33,6 +36,10 @@ def test_what_is_no_url_of_a_queue(url: str) -> None:
     assert "sqs:https://" in (raised.value.hint or "")
 
 
+def client(url: str) -> Any:
+    return sqs.client(boto3.session.Session(), url)
+
+
 class TestClient:
     """No call is made: nothing listens, and nobody waits."""
 
@@ -59,15 +66,15 @@ class TestClient:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         if default:
             monkeypatch.setenv("AWS_DEFAULT_REGION", default)
-        client = sqs.client(f"https://{host}/123456789012/orders")
-        assert client.meta.region_name == region
-        assert client.meta.endpoint_url == f"https://{host}"
-        client.close()
+        made = client(f"https://{host}/123456789012/orders")
+        assert made.meta.region_name == region
+        assert made.meta.endpoint_url == f"https://{host}"
+        made.close()
 
     def test_a_local_stand_in_needs_no_further_setting(self) -> None:
-        client = sqs.client("http://127.0.0.1:9324/queue/orders")
-        assert client.meta.endpoint_url == "http://127.0.0.1:9324"
-        client.close()
+        made = client("http://127.0.0.1:9324/queue/orders")
+        assert made.meta.endpoint_url == "http://127.0.0.1:9324"
+        made.close()
 
     @pytest.mark.parametrize(
         "endpoint",
@@ -81,15 +88,15 @@ class TestClient:
         self, monkeypatch: pytest.MonkeyPatch, variable: str, endpoint: str
     ) -> None:
         monkeypatch.setenv(variable, endpoint)
-        client = sqs.client("https://sqs.eu-west-1.amazonaws.com/123456789012/orders")
-        assert client.meta.endpoint_url == endpoint
-        assert client.meta.region_name == "eu-west-1"
-        client.close()
+        made = client("https://sqs.eu-west-1.amazonaws.com/123456789012/orders")
+        assert made.meta.endpoint_url == endpoint
+        assert made.meta.region_name == "eu-west-1"
+        made.close()
 
     def test_no_region_says_what_to_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         with pytest.raises(SinkError, match="region") as raised:
-            sqs.client("http://127.0.0.1:9324/queue/orders")
+            client("http://127.0.0.1:9324/queue/orders")
         assert "AWS_DEFAULT_REGION" in (raised.value.hint or "")
 
     def test_the_region_of_the_hint_is_heeded(
@@ -98,6 +105,6 @@ class TestClient:
         """boto3 does not look at AWS_REGION, which the other SDKs do."""
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         monkeypatch.setenv("AWS_REGION", "eu-north-1")
-        client = sqs.client("http://127.0.0.1:9324/queue/orders")
-        assert client.meta.region_name == "eu-north-1"
-        client.close()
+        made = client("http://127.0.0.1:9324/queue/orders")
+        assert made.meta.region_name == "eu-north-1"
+        made.close()
