@@ -10,6 +10,7 @@ import pymysql
 import pytest
 from fakes.aws import FakeAws
 from fakes.ministack import ministack, program
+from integration.box import Box
 from integration.checked import Checked
 
 from evtrig.demo.server import ThrowawayServer
@@ -40,6 +41,13 @@ def checked(
     yield found
     user, _, host = found.definer.partition("@")
     found.run(f"DROP USER IF EXISTS `{user}`@`{host}`")
+
+
+@pytest.fixture
+def box(
+    server: ThrowawayServer, outbox: str, connect: Callable[..., pymysql.Connection]
+) -> Box:
+    return Box(server, outbox, connect())
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,11 @@ from click.testing import Result as ClickResult
 from fakes import s3
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
-from fakes.faults import Answer, Delay, FailEntries, LoseAcknowledgement, Reset
-from tables import outbox_tables
+from fakes.faults import Answer, FailEntries, LoseAcknowledgement
+from integration.box import Box
 
 from evtrig.cli import main
 from evtrig.database.dsn import Dsn
-from evtrig.demo.server import ThrowawayServer
 from evtrig.errors import SinkError
 from evtrig.relay.event import Event
 from evtrig.relay.lease import TTL
@@ -44,57 +43,6 @@ REFUSED = Result(Outcome.REFUSED, "poison")
 DRAIN = Options(drain=True)
 
 Answers = Callable[[Sequence[Event]], Sequence[Result] | None]
-
-
-class Box:
-    """An outbox and its writers."""
-
-    def __init__(
-        self, server: ThrowawayServer, schema: str, connection: pymysql.Connection
-    ) -> None:
-        self.server, self.schema = server, schema
-        self.dsn = server.dsn_of(schema)
-        self.connection = connection
-        self.events = f"{schema}.events"
-        self.state = f"{schema}.event_polling_state"
-        for statement in outbox_tables(schema, server.server):
-            self.query(statement)
-
-    def query(self, sql: str, *arguments: object) -> tuple[tuple[object, ...], ...]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, arguments or None)
-            return tuple(cursor.fetchall())
-
-    def insert(
-        self, count: int = 1, *, key: str | None = None, keys: int = 50, pad: int = 0
-    ) -> None:
-        """Events of one key, or of many in turn; ``n`` counts within the call."""
-        rows = []
-        for n in range(count):
-            after = {"n": n, "pad": "x" * pad}
-            rows.append((json.dumps({"id": key or n % keys}), json.dumps(after)))
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                f"INSERT INTO {self.events} (uid, type, source, operation,"
-                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), 'orders.insert',"
-                " 'shop.orders', 'insert', UTC_TIMESTAMP(6), %s, %s)",
-                rows,
-            )
-
-    def __len__(self) -> int:
-        ((count,),) = self.query(f"SELECT COUNT(*) FROM {self.events}")
-        assert isinstance(count, int)
-        return count
-
-    @property
-    def holder(self) -> object:
-        ((holder,),) = self.query(f"SELECT holder FROM {self.state}")
-        return holder
-
-    def expire(self) -> None:
-        self.query(
-            f"UPDATE {self.state} SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND"
-        )
 
 
 class Memory:
@@ -191,13 +139,6 @@ class Running:
 
 
 Start = Callable[..., Running]
-
-
-@pytest.fixture
-def box(server: ThrowawayServer, outbox: str, connect: Callable[..., object]) -> Box:
-    connection = connect()
-    assert isinstance(connection, pymysql.Connection)
-    return Box(server, outbox, connection)
 
 
 @pytest.fixture
@@ -930,64 +871,7 @@ def drain(box: Box, queue: fake_sqs.Queue, *options: str) -> ClickResult:
     return CliRunner().invoke(main, arguments)
 
 
-class TestSqs:
-    """2,000 events of 50 keys through everything that may go wrong."""
-
-    def test_a_fifth_of_the_entries_fails(
-        self, box: Box, start: Start, aws: FakeAws
-    ) -> None:
-        for name in ("orders", "orders.fifo"):
-            queue = aws.sqs.create_queue(name)
-            box.insert(2000)
-            aws.faults.add(FailEntries(rate=0.2))
-            sink = open_sink(f"sqs:{queue.url}")
-            summary = start(sink, DRAIN).end(60)
-            sink.close()
-            aws.faults.clear()
-            assert summary.retried > 300
-            assert queue.arrived == 2000, "nothing came twice"
-            assert_queue_in_order(queue)
-            assert len(box) == 0
-
-    def test_calls_fail_and_acknowledgements_get_lost(
-        self, box: Box, start: Start, aws: FakeAws
-    ) -> None:
-        """FIFO delivers each event once, and the events of a key in order."""
-        queue = aws.sqs.create_queue("orders.fifo")
-        box.insert(2000)
-        sink = open_sink(f"sqs:{queue.url}")
-        aws.faults.add(Answer(fake_sqs.throttled()), rate=0.05)
-        aws.faults.add(LoseAcknowledgement(), rate=0.05)
-        aws.faults.add(Reset(), rate=0.03)
-        aws.faults.add(Delay(0.01), rate=0.1)
-        aws.faults.add(FailEntries(rate=0.05))
-        start(sink, DRAIN).end(60)
-        sink.close()
-        assert len(queue.delivered) == 2000
-        assert queue.arrived > 2000
-        assert_queue_in_order(queue)
-        assert len(box) == 0
-
-    def test_on_a_standard_queue_first_occurrences_keep_order(
-        self, box: Box, start: Start, aws: FakeAws
-    ) -> None:
-        queue = aws.sqs.create_queue("orders")
-        box.insert(1000)
-        sink = open_sink(f"sqs:{queue.url}")
-        aws.faults.add(LoseAcknowledgement(), rate=0.1)
-        start(sink, DRAIN).end(60)
-        sink.close()
-        assert queue.arrived > 1000
-        latest: dict[str, int] = {}
-        kept = 0
-        for arrival in queue.arrivals:
-            envelope = json.loads(arrival.body)
-            key = json.dumps(envelope["key"])
-            if envelope["sequence"] > latest.get(key, 0):
-                latest[key] = envelope["sequence"]
-                kept += 1
-        assert kept == 1000, "the consumer's rule must lose nothing"
-
+class TestClaimCheck:
     def test_events_too_large_for_the_queue_keep_their_place_among_the_others(
         self,
         box: Box,
