@@ -12,6 +12,7 @@ from fakes.aws import FakeAws
 from fakes.ministack import ministack, program
 from integration.box import Box
 from integration.checked import Checked
+from integration.stand_in import Theirs
 
 from evtrig.demo.server import ThrowawayServer
 
@@ -81,3 +82,11 @@ def account(aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+
+
+@pytest.fixture(scope="session")
+def theirs(second_opinion: str) -> Iterator[Theirs]:
+    """MiniStack, to be asked."""
+    found = Theirs(second_opinion)
+    yield found
+    found.close()
