@@ -71,7 +71,7 @@ def aws() -> Iterator[FakeAws]:
 
 
 @pytest.fixture
-def account(aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def aws_account(aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Credentials and a region for the fake, and nothing of this machine's."""
     for name in AWS_VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -14,7 +14,7 @@ from evtrig.relay.event import Event
 from evtrig.relay.sinks.message import group_id
 from evtrig.relay.sinks.sink import Outcome
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 
 @pytest.fixture(params=["sqs", "sqs-fifo", "sqs-fair", "sns", "sns-fifo"])

@@ -75,7 +75,7 @@ KINDS = (
 
 @pytest.fixture(params=KINDS)
 def kind(
-    request: pytest.FixtureRequest, tmp_path: Path, aws: FakeAws, account: None
+    request: pytest.FixtureRequest, tmp_path: Path, aws: FakeAws, aws_account: None
 ) -> Iterator[Kind]:
     sinks: list[Sink] = []
     if request.param == "stdout":

@@ -33,7 +33,7 @@ from integration.destination import (
 from evtrig.relay.sinks import SCHEMES, config, open_sink
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome, Result, Sink
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 EVERY_KIND = (*KINDS, *WITH_CLAIM_CHECK)
 #: Of each service.

@@ -23,7 +23,7 @@ from integration.destination import Destination
 from evtrig.cli import main
 from evtrig.relay import scheduler
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from evtrig.relay.event import Event
 from evtrig.relay.sinks import open_sink
 from evtrig.relay.sinks.sink import Sink
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 AWKWARD = ("plain", "\ufffe\uffff", "é 🍣 \U0010ffff", "a\tb\nc<&>+%20 'x'", "")
 
@@ -26,7 +26,7 @@ Open = Callable[[str], Sink]
 
 @pytest.fixture
 def open_(
-    second_opinion: str, account: None, monkeypatch: pytest.MonkeyPatch
+    second_opinion: str, aws_account: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Open]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", second_opinion)
     sinks: list[Sink] = []

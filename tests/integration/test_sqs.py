@@ -11,11 +11,11 @@ from evtrig.errors import SinkError, UsageError
 from evtrig.relay.sinks import sqs
 from evtrig.relay.sinks.sqs import SqsSink
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch, account: None) -> None:
+def nowhere(monkeypatch: pytest.MonkeyPatch, aws_account: None) -> None:
     """The queue's own endpoint, and not that of a fake."""
     monkeypatch.delenv("AWS_ENDPOINT_URL")
 

@@ -21,7 +21,7 @@ from integration.destination import Destination, always, outcomes
 from evtrig.cli import main
 from evtrig.errors import SinkError
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("aws_account")
 
 #: Where no database is: it is not even asked.
 DSN = "mysql://nobody@127.0.0.1:1/none"
