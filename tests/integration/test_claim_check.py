@@ -42,34 +42,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What the queues of these tests take.
 LARGEST = 2048
-VARIABLES = (
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL_SQS",
-)
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, aws: FakeAws) -> None:
-    """Credentials and a region for the fake, and nothing of this machine's."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "fake")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "fake")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def account(aws_account: None, monkeypatch: pytest.MonkeyPatch, aws: FakeAws) -> None:
+    """Only S3 is the fake's by a setting: a queue's URL says where that is."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.endpoint_url)
-
-
-@pytest.fixture
-def aws() -> Iterator[FakeAws]:
-    with FakeAws(seed=1) as aws:
-        yield aws
 
 
 @pytest.fixture
