@@ -64,14 +64,16 @@ class Function:
         )
         self._is_checked = False
 
-    def run(self, seconds: float) -> Summary:
-        """Publish for so long, or until somebody newer takes over."""
+    def run(self, until: float) -> Summary:
+        """Publish until then, by the monotonic clock, or until somebody newer takes
+        over."""
         settings = self.settings
         if not self._is_checked:
             self._destinations.check()
             self._is_checked = True
         options = Options(
-            max_seconds=seconds,
+            # What the destinations took to answer is gone.
+            max_seconds=max(0.0, until - time.monotonic()),
             take_over=True,
             ends_superseded=True,
             ttl=settings.ttl,
@@ -120,14 +122,13 @@ def lambda_handler(event: object, context: Context) -> dict[str, Any]:
     begun = time.monotonic()
     remaining = context.get_remaining_time_in_millis() / 1000
     try:
-        seconds = remaining - RESERVE
-        if seconds < LEAST:
+        if remaining - RESERVE < LEAST:
             raise UsageError(
                 f"{remaining:.1f} s are too few for an invocation",
                 hint=f"Set the function's timeout to 120 s: {RESERVE:.0f} s of it are"
                 " kept for ending.",
             )
-        summary = function().run(seconds)
+        summary = function().run(until=begun + remaining - RESERVE)
     except EvtrigError as error:
         raise InvocationError(in_one_line(error)) from None
     told = report(summary, time.monotonic() - begun)

@@ -16,7 +16,7 @@ import pymysql
 import pytest
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
-from fakes.faults import Answer, access_denied
+from fakes.faults import Answer, Delay, access_denied
 from tables import outbox_tables
 
 from evtrig.demo.server import ThrowawayServer
@@ -168,6 +168,17 @@ def test_the_metrics_of_an_invocation_that_is_superseded_say_so(
     newer.result(20)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["LeaseChanges"] for line in lines] == [2, 1]
+
+
+def test_what_its_destinations_take_to_answer_is_part_of_its_time(
+    shop: Shop, aws: FakeAws, invoke: Callable[[float], Future[dict[str, Any]]]
+) -> None:
+    aws.faults.add(Delay(2.0), action="GetQueueAttributes")
+    shop.change(1)
+    begun = time.monotonic()
+    told = invoke(8.0).result(20)
+    assert told["published"] == 1
+    assert time.monotonic() - begun < 4, "5 of the 8 s are kept"
 
 
 def test_nothing_of_it_is_left_when_it_has_ended(
