@@ -52,6 +52,7 @@ from .faults import (
     Hang,
     LoseAcknowledgement,
     Reset,
+    access_denied,
     internal_failure,
     script,
     service_unavailable,
@@ -71,6 +72,7 @@ REQUEST_LIMIT = 32 * 1024 * 1024
 
 #: What a fault script may answer with.
 ERRORS = {
+    "access_denied": access_denied(),
     "throttled": sqs.throttled(),
     "sns.throttled": sns.throttled(),
     "kinesis.throttled": kinesis.throttled(),
@@ -270,6 +272,7 @@ class FakeAws:
                 service.name,
                 action,
                 internal=service.internal,
+                access_key=_access_key(request),
             )
             faults = self.faults.strike(call)
         hang: Hang | None = None
@@ -478,6 +481,12 @@ def _bad_signature(
     code: str = "SignatureDoesNotMatch",
 ) -> AwsError:
     return AwsError(shape, message, code=code, status=403)
+
+
+def _access_key(request: Request) -> str:
+    """Who has signed it, as the header ``Authorization`` says."""
+    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
+    return rest.partition("/")[0]
 
 
 @functools.lru_cache(maxsize=16)

@@ -137,6 +137,8 @@ class Call:
     outcome: str = "answered"
     #: ``Error.Code`` where the call was refused.
     code: str | None = None
+    #: Access key id that it was signed with; empty where it was not signed.
+    access_key: str = ""
     #: Asked about every entry before it is taken; set by the fault script, else
     #: ``never``.
     fail: Callable[[Mapping[str, Any]], EntryFailure | None] = never

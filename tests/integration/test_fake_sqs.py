@@ -627,6 +627,16 @@ def test_a_call_without_a_signature_is_refused(aws: FakeAws) -> None:
     assert code == ("MissingAuthenticationToken", 403)
 
 
+def test_who_has_signed_a_call_is_told(aws: FakeAws, client: Any) -> None:
+    queue = aws.sqs.create_queue("orders")
+    message = {"QueueUrl": queue.url, "MessageBody": "b"}
+    client.send_message(**message)
+    unsigned = connect(aws.endpoint_url, signature_version=UNSIGNED)
+    refusal(unsigned.send_message, **message)
+    unsigned.close()
+    assert [call.access_key for call in aws.calls] == ["fake", ""]
+
+
 # The server itself
 
 
