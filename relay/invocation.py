@@ -2,7 +2,10 @@
 
 Each invocation takes the lease from the one before and publishes until its time is
 over, or until a newer one takes over. The newest wins: whatever has become of an older
-invocation, at most a minute later events flow again.
+invocation, at most a minute later events flow again. One that was killed at its limit,
+or hangs, keeps its lease until it runs out; its successor has to wait for that, at most
+the ttl. So the ttl is to be shorter than the interval of the schedule, and ten seconds
+in a minute are.
 
 Nothing is done at import but making the clients of AWS. Lambda freezes a process
 between invocations: whatever an invocation has opened it closes, no thread outlives it,

@@ -83,6 +83,25 @@ class ForgetsSome(Outbox):
         return len(events)
 
 
+class IgnoresTheNewer(Outbox):
+    """Goes on publishing when another relay has asked for the lease, or has it."""
+
+    def watch(self, epoch: int, floor: int) -> tuple[bool, bool]:
+        _, has_events = super().watch(epoch, floor)
+        return True, has_events
+
+    def renew(self, epoch: int, ttl: int) -> bool:
+        super().renew(epoch, ttl)
+        return True
+
+
+class KeepsItsLease(Outbox):
+    """Ends without letting its lease go."""
+
+    def release(self, epoch: int) -> None:
+        """Nobody is told."""
+
+
 class DeletesById(Outbox):
     """Keeps what it has sent over a lost connection, and deletes it by its id."""
 
