@@ -1,4 +1,4 @@
-"""What a relay calls at AWS, recorded, is what its policy allows: all of it, no more."""
+"""What a relay calls at AWS, recorded, is what its policy allows, and no more."""
 
 from __future__ import annotations
 
