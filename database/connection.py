@@ -42,11 +42,15 @@ BINLOG_CREATE_ROUTINE = 1419
 LOCK_WAIT_TIMEOUT = 1205
 READ_ONLY = 1290
 CANNOT_CONNECT = 2003
+LOST_CONNECTION = 2013
 TLS_FAILED = 2026
 CLEAR_PASSWORD = 2061
 TLS_REQUIRED = 3159
 PLUGIN_NOT_LOADED = 1524
 AUTHENTICATION_PLUGIN = 2059
+
+#: What is said of a connection that there is not yet.
+CONNECTING = "connect to"
 
 #: Of a GRANT: MariaDB with NO_AUTO_CREATE_USER, MySQL.
 NO_ACCOUNT = (1133, 1410)
@@ -210,7 +214,7 @@ class Connection:
                 raise DatabaseError(
                     f"cannot connect to {dsn}: {text}", number=TLS_FAILED, hint=hint
                 ) from None
-            raise self._translate(error, "connect to") from None
+            raise self._translate(error, CONNECTING) from None
         except (OSError, RuntimeError, UnicodeError) as error:
             # Such as a host name that no resolver accepts.
             raise DatabaseError(
@@ -308,9 +312,13 @@ class Connection:
         text = str(error.args[1]) if len(error.args) > 1 else ""
         text = text or "the connection is closed"
         kind = ConnectionLost if number in LOST else DatabaseError
+        hint = hint_of(self.dsn) if number == ACCESS_DENIED else HINTS.get(number)
+        if number == LOST_CONNECTION and doing == CONNECTING:
+            # Whoever listens there is silent, as a load balancer with no server is.
+            hint = HINTS[CANNOT_CONNECT]
         return kind(
             f"cannot {doing} {self.dsn}: {text} ({number})",
             number=number,
-            hint=hint_of(self.dsn) if number == ACCESS_DENIED else HINTS.get(number),
+            hint=hint,
             text=text,
         )
