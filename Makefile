@@ -23,10 +23,11 @@ test: servers venv ministack ## every test, on every server there is (ARGS="-k l
 soak: servers venv ## faults for MINUTES=10 a server (ARGS="--server mysql --seed 7")
 	@$(VENV)/bin/python tests/chaos/soak.py --minutes $(MINUTES) $(ARGS)
 
-bench: servers venv ## figures: capture, many tables, the relay (ARGS="--server mysql")
+bench: servers venv ## figures: capture, many tables, relay, sinks (ARGS="--server mysql")
 	@$(VENV)/bin/python benchmarks/capture.py $(ARGS)
 	@$(VENV)/bin/python benchmarks/tables.py $(filter --server mysql mariadb,$(ARGS))
 	@$(VENV)/bin/python benchmarks/relay.py $(filter --server mysql mariadb,$(ARGS))
+	@$(VENV)/bin/python benchmarks/sinks.py $(filter --server mysql mariadb,$(ARGS))
 
 check: venv ## style, types, and whether generated documentation is up to date
 	@$(VENV)/bin/ruff check .
