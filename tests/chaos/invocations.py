@@ -488,8 +488,12 @@ def main(arguments: list[str] | None = None) -> int:
         def tell(text: str, name: str = family) -> None:
             print(f"{name} {text}", flush=True)
 
-        with LocalServer(Mysqld(program)) as server:
-            result = Schedule(server, folder, options, tell, MarkedShop()).run()
+        try:
+            with LocalServer(Mysqld(program)) as server:
+                result = Schedule(server, folder, options, tell, MarkedShop()).run()
+        except BaseException:
+            print(f"STOPPED: what there is, is in {folder}; seed {seed}")
+            raise
         print(result.text(), flush=True)
         if result.is_clean:
             shutil.rmtree(folder)

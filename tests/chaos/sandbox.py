@@ -4,7 +4,8 @@ A sandbox is a process. It imports the function once, serves one invocation afte
 other, is frozen between two of them, and is killed where one is not over at its limit
 (AWS Lambda Developer Guide, "Understanding the Lambda execution environment
 lifecycle"). The function's reserved concurrency is how many may be busy; who comes
-while they are is turned away.
+while they are is turned away for good, where Lambda tries again until the event is too
+old ("How Lambda handles errors and retries with asynchronous invocation").
 
 Each sandbox signs with an access key of its own, as each has credentials of its own in
 Lambda: a faked service can tell them apart.
