@@ -56,6 +56,11 @@ TO_DRAIN = 4
 #: Seconds from the call of a handler to its first call of the queue, on a machine that
 #: is busy.
 SLACK = 1.0
+#: Seconds between two commits of the pulse, and how long one may take before it counts
+#: as the machine's being slow.
+BEAT, SLOW = 0.05, 0.1
+#: Seconds until everything is over, however slow the machine is.
+PATIENCE = 60
 #: Seconds for which a call of a killed process may still be on its way.
 LATE = 0.5
 #: Lines of progress are this many invocations apart.
@@ -94,6 +99,8 @@ class Result:
     findings: tuple[str, ...]
     #: Seconds in which nothing arrived, the longest.
     silence: float
+    #: Seconds that the server spent on commits which took it very long.
+    slow: float
     #: Seconds from asking for an invocation to the call of its handler, where a process
     #: had to be started.
     starts: Sequence[float]
@@ -109,12 +116,46 @@ class Result:
         lines = [
             self.report.summary(),
             "invocations: " + ", ".join(told(self.counts)),
-            f"longest silence {self.silence:.2f} s; a cold start took"
+            f"longest silence {self.silence:.2f} s; commits were slow for"
+            f" {self.slow:.1f} s; a cold start took"
             f" {middle_and_most(self.starts)}; a superseded one returned after"
             f" {middle_and_most(self.returns)}",
             "transactions: " + ", ".join(told(self.outcomes)),
         ]
         return "\n".join([*lines, *self.findings])
+
+
+class Pulse:
+    """Commits a row again and again, while it is entered.
+
+    Where that takes long the machine is slow, and not the relay.
+    """
+
+    def __init__(self, dsn: Dsn, table: str) -> None:
+        self._beats: list[tuple[float, float]] = []
+        self._dsn, self._table = dsn, table
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse")
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def slow(self, begin: float, end: float) -> float:
+        """Seconds of slow commits in this time."""
+        within = ((max(a, begin), min(b, end)) for a, b in self._beats if b - a > SLOW)
+        return sum(b - a for a, b in within if b > a)
+
+    def _run(self) -> None:
+        with Connection(self._dsn) as connection:
+            while not self._stop.wait(BEAT):
+                begin = time.monotonic()
+                connection.execute(f"UPDATE {self._table} SET n = n + 1")
+                self._beats.append((begin, time.monotonic()))
 
 
 class Schedule:
@@ -132,6 +173,8 @@ class Schedule:
         self._tell, self._shop = tell, shop
         self._dice = random.Random(options.seed)
         self._dsn = Dsn.parse(server.dsn)
+        self._pulse_table = f"{shop.schema}.pulse"
+        self._pulse = Pulse(self._dsn, self._pulse_table)
         self._diary = Diary()
         self._counts: Counter[str] = Counter()
         self._log = folder / "sqs.ndjson"
@@ -178,7 +221,7 @@ class Schedule:
                 seed=self._options.seed,
                 rate=self._options.rate,
             )
-            with writers:
+            with writers, self._pulse:
                 self._disturb(connection)
                 quiet_at = time.monotonic()
             left = self._drain(connection)
@@ -200,6 +243,9 @@ class Schedule:
         spec.write_text(self._shop.spec, encoding="utf-8")
         with Connection(self._dsn) as connection:
             self._shop.create(connection)
+            # It is not in the spec.
+            connection.execute(f"CREATE TABLE {self._pulse_table} (n INT NOT NULL)")
+            connection.execute(f"INSERT INTO {self._pulse_table} VALUES (0)")
         dsn = self._server.dsn_of(self._shop.schema)
         install = ["install", "--yes", "-s", str(spec), "--dsn", dsn]
         command = [sys.executable, "-m", "evtrig", *install]
@@ -344,11 +390,12 @@ class Schedule:
             if is_empty():
                 break
         self._until(
-            time.monotonic() + 2 * self._lambda.limit,
-            connection,
-            lambda: not self._lambda.busy,
+            time.monotonic() + PATIENCE, connection, lambda: not self._lambda.busy
         )
-        assert not self._lambda.busy
+        for sandbox in self._lambda.busy:
+            assert sandbox.invocation is not None
+            self._find(sandbox.invocation, f"was not over after {PATIENCE} s")
+            self._lambda.kill(sandbox.invocation)
         return len(self._shop.waiting(connection))
 
     def _result(
@@ -365,7 +412,7 @@ class Schedule:
             if invocation.is_cold and invocation.begun_at is not None
         ]
         sent = [Sending.of(call, invocations) for call in calls(self._log)]
-        gaps = list(silences(sent, quiet_at))
+        gaps = list(silences(sent, quiet_at, self._pulse.slow))
         findings = [*self._diary.findings, *self._lambda.findings]
         findings += overtaken(sent, self._lambda.epochs())
         findings += [
@@ -378,6 +425,7 @@ class Schedule:
             counts=counts,
             findings=tuple(findings),
             silence=max((seconds for seconds, _ in gaps), default=0.0),
+            slow=self._pulse.slow(0, quiet_at),
             starts=starts,
             returns=self._returns,
             outcomes=outcomes,
@@ -433,9 +481,12 @@ def overtaken(sent: Sequence[Sending], epochs: dict[int, int]) -> Iterator[str]:
         newest = max(newest, epoch)
 
 
-def silences(sent: Sequence[Sending], end: float) -> Iterator[tuple[float, float]]:
+def silences(
+    sent: Sequence[Sending], end: float, slow: Callable[[float, float], float]
+) -> Iterator[tuple[float, float]]:
     """Seconds between two calls of which something was taken, while writers wrote, and
-    how many they may be: until the next invocation, and what that took to start."""
+    how many they may be: until the next invocation, what that took to start, and what
+    was slow of it for everybody."""
     taken = [sending for sending in sent if sending.accepted]
     for one, other in itertools.pairwise(taken):
         if other.at > end:
@@ -446,7 +497,8 @@ def silences(sent: Sequence[Sending], end: float) -> Iterator[tuple[float, float
             assert invocation is not None
             assert invocation.begun_at is not None
             start = invocation.begun_at - invocation.asked_at
-        yield other.at - one.at, INTERVAL + start + SLACK
+        bound = INTERVAL + start + SLACK + slow(one.at, other.at)
+        yield other.at - one.at, bound
 
 
 def told(counts: Counter[str]) -> list[str]:
