@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from .dead_letter import DeadLetter, Parked
 from .event import Event
+from .health import RECENT
 from .outlet import Outlet
 from .policy import Policy
-from .sinks.sink import LEASE_RAN_OUT, Outcome, Result
+from .sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome, Result
 
 __all__ = [
     "FIRST_DELAY",
@@ -476,9 +477,12 @@ class Scheduler:
         results: Sequence[Result],
         now: float,
     ) -> None:
-        outcomes = [result.outcome for result in results]
+        taken = results.count(ACKNOWLEDGED)
+        if taken == len(results):
+            # What would be forgotten at once need not be looked at.
+            batch, results = batch[-RECENT:], results[-RECENT:]
         firsts = [
-            result.outcome is Outcome.ACKNOWLEDGED
+            (event.id, result.outcome is Outcome.ACKNOWLEDGED)
             for event, result in zip(batch, results, strict=True)
             # That it is too large is the event's own fault, and what was not sent tells
             # nothing.
@@ -486,7 +490,7 @@ class Scheduler:
             and result is not LEASE_RAN_OUT
             and self._lanes[self._lane_of[event.id]].trouble is None
         ]
-        outlet.health.judge(firsts, has_taken=Outcome.ACKNOWLEDGED in outcomes)
+        outlet.health.judge(firsts, has_taken=taken > 0)
         if outlet.is_down:
             longest = delay(outlet.health.failures - 1)
             outlet.probe_at = now + longest * self._jitter()

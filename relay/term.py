@@ -59,6 +59,9 @@ HEAD_POLL = 5.0
 #: long as the read has taken.
 SHUT_POLL = 1.0
 SHUT_REST = 4
+#: Seconds between two deletes while calls are in flight: each is a transaction, for
+#: which calls that have ended wait.
+DELETE_PAUSE = 0.01
 #: Seconds until a statement is tried again that somebody's lock has held up.
 HINDERED = 0.5
 #: How often a relay that ends tries to delete.
@@ -123,6 +126,8 @@ class Term:
         self._head_at = 0.0
         self._watch_at = 0.0
         self._delete_at = 0.0
+        #: Until when deletes may be put off while calls are in flight.
+        self._pause_until = 0.0
         #: How often in a row somebody's lock was in the way of a delete.
         self._hindered = 0
         self._park_at = 0.0
@@ -146,7 +151,7 @@ class Term:
             self.finish("done")
         if self.end is None and now >= self._watch_at:
             return Watch(lease.epoch, self.floor.value)
-        if self._undeleted and now >= self._delete_at:
+        if self._undeleted and now >= self._deletes_at:
             return Delete(lease.epoch, tuple(self._undeleted))
         if self.end is not None:
             # Nobody else is let in while a call may still arrive.
@@ -227,7 +232,7 @@ class Term:
             case Read():
                 self._has_seen(action, answer, asked_at, now)
             case Delete():
-                self._has_deleted(action, answer)
+                self._has_deleted(action, answer, now)
             case Watch():
                 is_ours, self._has_events = answer
                 self._watch_at = now + (self._poll if self._is_idle else LONGEST_POLL)
@@ -363,7 +368,14 @@ class Term:
                 self._watch_at = min(self._watch_at, self._read_at)
             self._back_off()
 
-    def _has_deleted(self, delete: Delete, count: int) -> None:
+    @property
+    def _deletes_at(self) -> float:
+        if not self._calls:
+            return self._delete_at
+        return max(self._delete_at, self._pause_until)
+
+    def _has_deleted(self, delete: Delete, count: int, now: float) -> None:
+        self._pause_until = now + DELETE_PAUSE
         gone = len(delete.events)
         del self._undeleted[:gone]
         self._hindered = 0
@@ -385,7 +397,7 @@ class Term:
         # Who has lost it waits for what is in flight, and for nothing else.
         yield float("inf") if lease.is_lost else lease.wakes_at
         if self._undeleted:
-            yield self._delete_at
+            yield self._deletes_at
         if self.end is not None or not lease.is_held:
             return
         yield self._watch_at

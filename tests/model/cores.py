@@ -23,6 +23,7 @@ from typing import Any
 from evtrig.relay import term
 from evtrig.relay.action import Publish, Read, Statement
 from evtrig.relay.event import Event
+from evtrig.relay.health import RECENT
 from evtrig.relay.scheduler import ALONE
 from evtrig.relay.sinks.sink import Result
 from evtrig.relay.term import Term
@@ -37,6 +38,7 @@ TICK = 1e-6
 #: When something is due.
 TIMES = frozenset({
     *("_read_at", "_head_at", "_watch_at", "_delete_at", "_park_at"),
+    "_pause_until",
     *("_wait_until", "_gone_at", "_look_at", "probe_at"),
 })  # fmt: skip
 #: Delays, which are over after any leap; numbers of calls, which tell their events;
@@ -275,8 +277,8 @@ class Cores:
                 )
             case "_recent":
                 # Counted only, as long as it is not full.
-                assert len(value) < value.maxlen
-                return len(value), sum(value)
+                assert len(value) < RECENT
+                return len(value), sum(value.values())
             case "_ended_at":
                 if self._has_clock:
                     return value
