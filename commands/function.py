@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["function"]
 
 ARCHIVE = "evtrig-lambda.zip"
+#: How a zip begins (PKWARE's APPNOTE 4.3.7, the signature of a local file header).
+ZIP = b"PK\x03\x04"
 #: What a destination in a Lambda cannot be: its disk goes with it, and what it prints
 #: would put rows into the log.
 LOCAL = ("stdout:", "file:")
@@ -69,10 +71,16 @@ def build(
 ) -> None:
     """Build the archive: evtrig's relay and what it needs.
 
-    The same input gives the same bytes, everywhere and on any day. Replaces the FILE.
+    The same input gives the same bytes, everywhere and on any day. Replaces the FILE
+    if it is an archive, and nothing else.
     """
     from ..function.archive import CA, ROUTES, contents, pack
 
+    if is_something_else(Path(output)):
+        raise EvtrigError(
+            f"{output} is there and is no archive",
+            hint="Write elsewhere with -o; the archive is a .zip.",
+        )
     files = contents(with_sdk=with_boto3)
     if routes_path is not None:
         files[ROUTES] = read_routes(routes_path).to_json().encode()
@@ -168,6 +176,18 @@ def template(
             hint="--force overwrites it; -o writes elsewhere.",
         )
     write(path, content)
+
+
+def is_something_else(path: Path) -> bool:
+    """Whether a file is there that is no zip, such as the spec."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(ZIP)) not in (ZIP, b"")
+    except OSError:
+        # Writing it fails too, and says why.
+        return False
 
 
 def read_ca(path: str) -> bytes:

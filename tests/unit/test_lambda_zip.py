@@ -230,6 +230,22 @@ def test_a_package_without_a_list_of_its_files_is_refused(
         contents()
 
 
+def test_what_is_no_archive_is_not_replaced(tmp_path: Path) -> None:
+    spec, archive = tmp_path / "evtrig.yml", tmp_path / "evtrig-lambda.zip"
+    spec.write_text("version: 1\n")
+    run = build("-o", str(spec))
+    assert run.exit_code == 1
+    first, second = run.stderr.splitlines()
+    assert f"{spec} is there and is no archive" in first
+    assert second.startswith("  → ")
+    assert spec.read_text() == "version: 1\n"
+    # An older archive is, and so is the file that mktemp has made.
+    archive.touch()
+    for _ in range(2):
+        assert build("-o", str(archive)).exit_code == 0
+    assert archive.read_bytes().startswith(b"PK")
+
+
 @pytest.fixture
 def distribution(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
