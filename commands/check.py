@@ -130,7 +130,8 @@ def check_destinations(routes: Routes) -> tuple[Finding, ...]:
     from ..triggers.check.finding import advice
 
     found = []
-    for uri in routes.destinations.values():
+    is_one_of_several = len(routes.destinations) > 1
+    for name, uri in routes.destinations.items():
         try:
             with contextlib.closing(make_sink(uri)) as sink:
                 for notice in sink.check(thoroughly=True):
@@ -138,8 +139,8 @@ def check_destinations(routes: Routes) -> tuple[Finding, ...]:
         except EvtrigError as error:
             finding = Finding(
                 "sink-unusable",
-                # Not the whole of it, which may hold credentials where it is wrong.
-                f"{uri.partition(':')[0]}:",
+                # Not the whole URI, which may hold credentials where it is wrong.
+                name if is_one_of_several else uri.partition(":")[0],
                 error.message,
                 "evtrig relay ends at once; events stay in the outbox.",
                 advice(error.hint or ""),

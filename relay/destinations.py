@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
+from ..errors import EvtrigError, SinkError, UsageError
 from .event import Event
 from .outlet import Outlet
 from .route import Route, Routes
@@ -49,7 +50,7 @@ class Destinations:
         made: dict[str, Sink] = {}
         with contextlib.ExitStack() as stack:
             for name, count in used.items():
-                sink = make(routes.destinations[name], claim_check)
+                sink = make(routes, name, claim_check)
                 stack.callback(sink.close)
                 made[name] = Shared(sink) if count > 1 else sink
             stack.pop_all()
@@ -95,8 +96,16 @@ class Destinations:
             sink.close()
 
 
-def make(uri: str, claim_check: str | None) -> Sink:
-    sink = make_sink(uri)
+def make(routes: Routes, name: str, claim_check: str | None) -> Sink:
+    """The sink of this name. Its errors say the name, where there are several."""
+    try:
+        sink = make_sink(routes.destinations[name])
+    except EvtrigError as error:
+        if len(routes.destinations) == 1:
+            raise
+        kind = UsageError if isinstance(error, UsageError) else SinkError
+        message = f"destination {name}: {error.message}"
+        raise kind(message, hint=error.hint) from None
     if claim_check is None:
         return sink
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from evtrig.commands.routes import read_routes, routes_of
 from evtrig.errors import SpecError, UsageError
+from evtrig.relay.destinations import Destinations
 from evtrig.relay.route import Route, Routes
 
 ROUTES = Routes(
@@ -197,3 +198,21 @@ def test_a_sink_and_routes_exclude_each_other() -> None:
     only = routes_of("stdout:", None)
     assert only is not None
     assert only.of("any.table", "at.all").to == ("sink",)
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("kinsis:audit", "unknown scheme 'kinsis'"),
+        ("sns:arn:aws:sns:eu-west-1:123456789012:a?call=3", "an option that it does"),
+    ],
+)
+def test_a_uri_that_cannot_be_right_is_named_where_there_are_several(
+    uri: str, problem: str
+) -> None:
+    routes = Routes({"log": "stdout:", "audit": uri}, (Route(("log", "audit")),))
+    with pytest.raises(UsageError, match=f"^destination audit: .*{problem}") as caught:
+        Destinations.make(routes)
+    assert caught.value.hint
+    with pytest.raises(UsageError, match=f"^(?!destination).*{problem}"):
+        Destinations.make(Routes.single(uri))
