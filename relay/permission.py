@@ -65,6 +65,9 @@ AWS = "aws"
 #: Manager secret?").
 RANDOM = re.compile(r"-[A-Za-z0-9]{6}$")
 ACCOUNT = re.compile(r"\d{12}")
+#: Of a cluster, an instance, a proxy: what rds-db:connect is allowed on ("Creating and
+#: using an IAM policy for IAM database access", Amazon RDS User Guide).
+RESOURCE = re.compile(r"(cluster|db|prx)-[A-Za-z0-9]+")
 #: Without a call, nothing has to be allowed.
 NOT_AWS = ("stdout", "file")
 
@@ -177,6 +180,13 @@ def for_database(
             " 'DBClusters[].DbClusterResourceId' (of an instance DbiResourceId, of RDS"
             " Proxy the prx-… of its ARN).",
         )
+    if not RESOURCE.fullmatch(resource):
+        raise UsageError(
+            f"{resource!r} is no resource id of RDS",
+            hint="It begins with cluster-, db- or prx-; the name of the cluster does"
+            " not do: aws rds describe-db-clusters --query"
+            " 'DBClusters[].DbClusterResourceId'",
+        )
     region = dsn.source.region or region_in(dsn.host) or here.region
     return [for_token(replace(here, region=region), resource, dsn.user)]
 
@@ -192,6 +202,13 @@ def for_secret(arn: str) -> Permission:
 
 def for_token(here: Here, resource: str, user: str) -> Permission:
     """Raises UsageError where it is not known ``here``."""
+    if here.region is None or here.account is None:
+        raise UsageError(
+            "a token of RDS IAM is allowed in an account and a region, and the DSN"
+            f" does not say which {'account' if here.region else 'region'}",
+            hint="Give --aws-account"
+            + ("." if here.region else " and --aws-region, or region= in the DSN."),
+        )
     arn = here.arn("rds-db", f"dbuser:{resource}/{user}", f"the database user {user!r}")
     return Permission("RDS: a token instead of a password", ("rds-db:connect",), (arn,))
 

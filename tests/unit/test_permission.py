@@ -283,6 +283,14 @@ def test_the_bucket_is_in_the_partition_of_the_destination() -> None:
         (("--sink", QUEUE, "--kms-key", "orders"), "not the ARN of a KMS key"),
         (("--sink", QUEUE, "--on-oversize", "s3://A"), "no possible bucket"),
         (("--sink", "kinesis:audit"), "is a name"),
+        (
+            ("--sink", QUEUE, "--dsn", IAM, "--rds-resource", "cluster-ABC"),
+            "does not say which account",
+        ),
+        (
+            ("--sink", QUEUE, "--dsn", IAM, "--rds-resource", "shop"),
+            "'shop' is no resource id",
+        ),
     ],
 )
 def test_what_grants_cannot_print_a_policy_for_is_one_message_with_a_hint(
