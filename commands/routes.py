@@ -75,7 +75,7 @@ def parse_routes(text: str, *, path: str) -> Routes:
     """The routes of a spec, or of a text that holds nothing else. Raises SpecError."""
     from ..triggers import document, spec
 
-    root = document.read(text, path=path)
+    root = document.read(text, path=path, empty=HINT)
     keys = {key.text: value for key, value in document.entries(root, "the file")}
     if "tables" not in keys:
         fields = document.fields(

@@ -150,8 +150,9 @@ def content(path: str | Path, *, missing: str) -> str:
         ) from None
 
 
-def read(text: str, *, path: str) -> Node:
-    """The document that is written in ``text``.
+def read(text: str, *, path: str, empty: str) -> Node:
+    """The document that is written in ``text``. ``empty`` is the hint where there is
+    nothing in it.
 
     Raises SpecError with the place for everything that is not YAML, and for the
     parts of YAML that are refused.
@@ -172,7 +173,7 @@ def read(text: str, *, path: str) -> Node:
         raise SpecError(
             "the file is empty",
             path=path,
-            hint="`evtrig init --dsn mysql://…` writes one from a database.",
+            hint=empty,
         )
     return builder.root
 

@@ -98,7 +98,11 @@ def load(path: str | Path) -> Spec:
 
 def parse(text: str, *, path: str) -> Spec:
     """The spec that is written in ``text``. Raises SpecError with the place."""
-    root = document.read(text, path=path)
+    root = document.read(
+        text,
+        path=path,
+        empty="`evtrig init --dsn mysql://…` writes one from a database.",
+    )
     _check_version(root)
     keys = document.fields(root, _KEYS, "the spec")
     server = optional(keys, "server", _server, None)

@@ -129,6 +129,13 @@ def test_a_file_of_their_own(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_is_not_taken_for_a_spec(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SpecError, match="the file is empty") as raised:
+        read_routes(written(tmp_path, text))
+    assert "docs/routing.md" in str(raised.value.hint)
+
+
 def test_json_is_such_a_file_too(tmp_path: Path) -> None:
     text = json.dumps({"version": 1, **json.loads(ROUTES.to_json())})
     assert read_routes(written(tmp_path, text)) == ROUTES

@@ -153,7 +153,7 @@ def test_a_misspelt_key_is_named_before_a_missing_one() -> None:
 
 
 def test_known_keys_are_compared_as_they_are_written() -> None:
-    root = document.read("on: update", path="evtrig.yml")
+    root = document.read("on: update", path="evtrig.yml", empty="")
     assert list(document.fields(root, ("on", "type"), "an event")) == ["on"]
 
 
