@@ -57,12 +57,11 @@ def selecting(*, is_needed: bool) -> Callable[[Command], Command]:
             *arguments: Any,
             ids: tuple[str, ...],
             source: str | None,
-            all_: bool,
             **others: Any,
         ) -> Any:
             from ..relay.letter import Selection
 
-            given = [bool(ids), source is not None, all_]
+            given = [bool(ids), source is not None, others.pop("all")]
             if sum(given) > 1:
                 raise UsageError(
                     "IDs, --source and --all exclude each other",
@@ -91,7 +90,7 @@ SELECTION = (
         metavar="SCHEMA.TABLE",
         help="All of this table, such as shop.orders.",
     ),
-    option("--all", "all_", is_flag=True, help="All there are."),
+    option("--all", is_flag=True, help="All there are."),
 )
 
 

@@ -96,6 +96,7 @@ def build(
 @option(
     "--format",
     "format_",
+    envvar="EVTRIG_LAMBDA_TEMPLATE_FORMAT",
     type=click.Choice(("sam", "terraform")),
     required=True,
     help="AWS SAM, or Terraform.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,13 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
     assert ended.exit_code == 2
     assert ended.stdout == ""
     assert ended.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_variable_has_a_name_that_python_made(command: str) -> None:
+    """A keyword or builtin gets a ``_`` behind it, which is none of the user's."""
+    shown = "".join(run(*command.split(), "--help").stdout.split())
+    assert not re.search(r"EVTRIG_[A-Z_]*_(?![A-Z])", shown)
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest_one() -> None:
