@@ -52,7 +52,8 @@ def init(dsn: Dsn, tables: tuple[str, ...], output: str, force: bool) -> None:
     write_new(Path(output), text, force=force)
     commented = sum(bool(reason(table)) for table in found)
     note = f", {commented} of them as a comment: look why" if commented else ""
-    click.echo(f"{output}: {len(found)} tables of {schema}{note}")
+    what = "1 table" if len(found) == 1 else f"{len(found)} tables"
+    click.echo(f"{output}: {what} of {schema}{note}")
 
 
 def schema_of(dsn: Dsn) -> str:
