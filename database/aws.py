@@ -72,7 +72,9 @@ def unavailable(error: botocore.exceptions.BotoCoreError, doing: str) -> EvtrigE
             " the service) and AWS_ENDPOINT_URL.",
         )
     return CredentialsError(
-        message, hint="Check AWS_PROFILE and the AWS configuration files."
+        message,
+        hint="Check AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and the AWS"
+        " configuration files.",
     )
 
 

@@ -347,7 +347,10 @@ def unusable(name: str, error: Exception) -> SinkError:
             f"no AWS region for {name}",
             hint="Set AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
         )
-    hint = "Check AWS_PROFILE and the AWS configuration files."
+    hint = (
+        "Check AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and the AWS configuration"
+        " files."
+    )
     if isinstance(error, botocore.exceptions.NoCredentialsError):
         hint = NO_CREDENTIALS
     elif isinstance(

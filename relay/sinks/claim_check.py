@@ -248,10 +248,10 @@ def read_place(destination: str) -> tuple[str, str]:
     hint = "Write s3://BUCKET/PREFIX, such as s3://orders-large/events."
     if f"{scheme}//" != SCHEME or not bucket:
         # What was written is not repeated: it may hold credentials.
-        raise UsageError("the claim check names no place in S3", hint=hint)
+        raise UsageError("--on-oversize names no place in S3", hint=hint)
     if not BUCKET.fullmatch(bucket) or _is_address(bucket):
         raise UsageError(
-            "the claim check names no possible bucket",
+            "--on-oversize names no possible bucket",
             hint="A name has 3 to 63 lower-case letters, digits, dots and hyphens.",
         )
     prefix = prefix.removesuffix("/")

@@ -281,7 +281,7 @@ def test_the_bucket_is_in_the_partition_of_the_destination() -> None:
         (("--sink", f"{QUEUE}?atributes=type"), "an option that it does not know"),
         (("--sink", QUEUE, "--aws-account", "42"), "no account number"),
         (("--sink", QUEUE, "--kms-key", "orders"), "not the ARN of a KMS key"),
-        (("--sink", QUEUE, "--on-oversize", "s3://A"), "no possible bucket"),
+        (("--sink", QUEUE, "--on-oversize", "s3://A"), "--on-oversize names no"),
         (("--sink", "kinesis:audit"), "is a name"),
         (
             ("--sink", QUEUE, "--dsn", IAM, "--rds-resource", "cluster-ABC"),
