@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from evtrig.cli import main
 from evtrig.commands.routes import read_routes, routes_of
 from evtrig.errors import SpecError, UsageError
 from evtrig.relay.destinations import Destinations
@@ -184,6 +186,14 @@ def test_a_route_that_no_event_of_the_spec_takes_is_a_mistake(
 ) -> None:
     with pytest.raises(SpecError, match=what):
         read_routes(written(tmp_path, SPEC.replace(before, after)))
+
+
+def test_check_reads_the_routes_of_its_spec_before_it_connects(tmp_path: Path) -> None:
+    path = written(tmp_path, SPEC.replace("source: shop.orders", "source: shop.order"))
+    arguments = ["check", "--spec", path, "--dsn", "mysql://nobody@127.0.0.1:1/shop"]
+    ended = CliRunner().invoke(main, arguments, env={"EVTRIG_SINK": None})
+    assert ended.exit_code == 2
+    assert "did you mean `shop.orders`?" in ended.stderr
 
 
 def test_a_spec_without_the_section(tmp_path: Path) -> None:
