@@ -7,6 +7,9 @@ PROCESSES := $(if $(strip $(value EVTRIG_TEST_DSN)),0,2)
 # How long make soak lasts on each server.
 MINUTES ?= 10
 
+# Documentation shows evtrig without settings: with a DSN, generate would ask a server.
+unexport EVTRIG_DSN EVTRIG_DEFAULTS_FILE EVTRIG_SPEC EVTRIG_OUTBOX
+
 # The set-up steps must not run at the same time: both may call apt-get or pip.
 .NOTPARALLEL:
 .PHONY: help venv servers ministack demo test soak bench check docs clean
