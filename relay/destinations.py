@@ -35,6 +35,7 @@ class Destinations:
         self.sinks = sinks
         self.route = router(routes) if routes else None
         self._routes = routes
+        self._places = places(routes) if routes else {}
         self._members: Sequence[Sink] = tuple(sinks.values())
 
     @classmethod
@@ -82,7 +83,12 @@ class Destinations:
     def outlets(self) -> list[Outlet]:
         """Fresh ones, for a scheduler."""
         return [
-            Outlet(name, sink.limits, in_order=sink.in_order)
+            Outlet(
+                name,
+                sink.limits,
+                in_order=sink.in_order,
+                reaches=self._places.get(name, ()),
+            )
             for name, sink in self.sinks.items()
         ]
 
@@ -117,6 +123,15 @@ def make(routes: Routes, name: str, claim_check: str | None) -> Sink:
 
 def outlet_of(route: Route) -> str:
     return "+".join(route.to)
+
+
+def places(routes: Routes) -> dict[str, list[str]]:
+    """By the name of an outlet where its events come to. Two destinations may be one
+    place, with other options."""
+    return {
+        outlet_of(route): [routes.destinations[n].partition("?")[0] for n in route.to]
+        for route in routes.routes
+    }
 
 
 def router(routes: Routes) -> Callable[[Event], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from .health import Health
 from .sinks.sink import Limits
@@ -15,13 +15,22 @@ class Outlet:
     """The lanes whose next event goes to one destination.
 
     ``in_order`` is for a sink that takes a batch as one ordered write: all that goes
-    there is then one lane.
+    there is then one lane. ``reaches`` tells all places its events come to from those
+    of other outlets; by default no other has any of them.
     """
 
-    def __init__(self, name: str, limits: Limits, *, in_order: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        *,
+        in_order: bool = False,
+        reaches: Collection[str] = (),
+    ) -> None:
         self.name = name
         self.limits = limits
         self.in_order = in_order
+        self.reaches = frozenset(reaches or (name,))
         self.health = Health()
         #: (id of the first event, key) of every lane that may send.
         self.ready: list[tuple[int, str]] = []
@@ -31,8 +40,8 @@ class Outlet:
         self.probe_at = 0.0
         #: How many calls are in flight.
         self.calls = 0
-        #: Whether further events for it are left in the outbox: it is down, and they
-        #: would leave no room for those of the others.
+        #: Whether further events for it are left in the outbox: it is down, or one that
+        #: shares a place with it, and they would leave no room for those of the others.
         self.is_shut = False
 
     @property

@@ -88,6 +88,7 @@ class Scheduler:
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self._outlets = {outlet.name: outlet for outlet in outlets}
+        self._groups = groups(outlets)
         self._route = route
         self._only = outlets[0]
         self._jitter = jitter
@@ -169,11 +170,16 @@ class Scheduler:
         an outlet that is down, where there are others.
 
         For when they fill the window, and other events find no room in it. The rest is
-        read again when the first has been acknowledged, or the outlet is up.
+        read again when the first has been acknowledged, or the outlet is up. Outlets
+        that share a place with it go with it: what stays in the outbox would be
+        overtaken there by later events of its key.
         """
         for outlet in self._outlets.values():
-            if outlet.is_down and len(self._outlets) > 1:
+            group = self._groups[outlet.name]
+            has_others = len(group) < len(self._outlets)
+            if has_others and any(each.is_down for each in group):
                 outlet.is_shut = True
+            if outlet.is_shut:
                 ready = sorted(outlet.ready)
                 for _, key in ready[KEPT:]:
                     self._forget_lane(key)
@@ -494,10 +500,17 @@ class Scheduler:
         if outlet.is_down:
             longest = delay(outlet.health.failures - 1)
             outlet.probe_at = now + longest * self._jitter()
-        elif outlet.is_shut:
-            outlet.is_shut = False
-            # What was left in the outbox may be before what comes now.
-            self._forgotten.append(0)
+        self._reopen(outlet)
+
+    def _reopen(self, outlet: Outlet) -> None:
+        """Let the events of a shut outlet in again, if none of its group is down."""
+        group = self._groups[outlet.name]
+        if not outlet.is_shut or any(o.is_down for o in group):
+            return
+        for each in group:
+            each.is_shut = False
+        # What was left in the outbox may be before what comes now.
+        self._forgotten.append(0)
 
     def _hold_lane(self, key: str, event_key: str) -> None:
         """Later events of a key have to wait: in a lane of their own."""
@@ -522,6 +535,16 @@ class Scheduler:
         for event in events:
             self._lane_of[event.id] = own
         return own
+
+
+def groups(outlets: Sequence[Outlet]) -> dict[str, tuple[Outlet, ...]]:
+    """By the name of an outlet those that share a place with it, and so on."""
+    found: list[list[Outlet]] = []
+    for outlet in outlets:
+        same = [g for g in found if any(o.reaches & outlet.reaches for o in g)]
+        found = [group for group in found if group not in same]
+        found.append([*(each for group in same for each in group), outlet])
+    return {outlet.name: tuple(group) for group in found for outlet in group}
 
 
 def delay(failures: int) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -206,13 +208,21 @@ class SeveralRules(Rules):
     """Two queues and a file; a key has events in all of them. What fills the window
     leaves it, and is read again."""
 
+    #: Of an outlet that comes to more than its own place.
+    reaches: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
     @initialize(entries=st.integers(3, 5), size=st.just(30))
     def open(self, entries: int, size: int) -> None:
         super().open(entries, size)
         # So that there is more.
         scheduler_module.KEPT = 1
         outlets = [
-            Outlet(name, Limits(entries, size, calls=2), in_order=name == "file")
+            Outlet(
+                name,
+                Limits(entries, size, calls=2),
+                in_order=name == "file",
+                reaches=self.reaches.get(name, ()),
+            )
             for name in ("queue", "topic", "file")
         ]
         self.scheduler = Scheduler(outlets, route=where, jitter=lambda: 1.0)
@@ -307,11 +317,28 @@ class SeveralRules(Rules):
         assert len(self.acknowledged) == len(self.admitted)
 
 
+class SharingRules(SeveralRules):
+    """What goes to the topic goes to the queue as well."""
+
+    reaches: ClassVar = {"topic": ("queue", "topic")}
+
+    @invariant()
+    def events_of_a_key_come_to_the_queue_in_order(self) -> None:
+        for key, ids in self.seen.items():
+            seen = [id_ for id_ in ids if where(event(id_)) != "file"]
+            admitted = [
+                e.id for e in self.admitted if e.key == key and where(e) != "file"
+            ]
+            assert seen == admitted[: len(seen)]
+
+
 TestSeveralRules = SeveralRules.TestCase
+TestSharingRules = SharingRules.TestCase
 TestRules = Rules.TestCase
 TestOrderedRules = OrderedRules.TestCase
 TestRules.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestOrderedRules.settings = TestSeveralRules.settings = TestRules.settings
+TestSharingRules.settings = TestRules.settings
 
 
 def test_a_key_that_failed_waits_and_others_flow() -> None:
@@ -762,6 +789,39 @@ def test_an_outlet_that_is_down_leaves_room_for_the_others() -> None:
     window.settle(batch, [ACKNOWLEDGED] * len(batch), LONGEST_DELAY)
     assert window.shut == frozenset()
     assert window.forgotten() == [0], "to be read from the head"
+
+
+def test_an_outlet_that_shares_a_place_with_one_that_is_shut_is_shut_as_well() -> None:
+    """Or it would bring that place later events of a key before those left behind."""
+    outlets = [
+        Outlet("all", Limits(10, 1000), reaches=("queue", "audit")),
+        Outlet("audit", Limits(10, 1000)),
+        Outlet("mail", Limits(10, 1000)),
+    ]
+    of = {"d": "all", "a": "audit", "m": "mail"}
+    window = Scheduler(outlets, route=lambda sent: of[sent.key[0]], jitter=lambda: 1.0)
+    window.admit([event(n, f"d{n}") for n in range(1, 500)])
+    window.settle(window.next_batch(0), [UNKNOWN] * 10, 0)
+    window.trim()
+    assert window.shut == {"all", "audit"}
+    window.forgotten()
+    batch = window.next_batch(LONGEST_DELAY)
+    window.settle(batch, [ACKNOWLEDGED] * len(batch), LONGEST_DELAY)
+    assert window.shut == frozenset()
+    assert window.forgotten() == [0]
+
+
+def test_outlets_that_all_share_a_place_are_never_shut() -> None:
+    outlets = [
+        Outlet("all", Limits(10, 1000), reaches=("queue", "audit")),
+        Outlet("audit", Limits(10, 1000)),
+    ]
+    window = Scheduler(outlets, route=lambda sent: "all", jitter=lambda: 1.0)
+    window.admit([event(n, f"k{n}") for n in range(1, 500)])
+    window.settle(window.next_batch(0), [UNKNOWN] * 10, 0)
+    window.trim()
+    assert window.shut == frozenset()
+    assert len(window) == 499
 
 
 def test_the_only_outlet_is_never_shut() -> None:
