@@ -50,6 +50,11 @@ class Outlet:
         return self.health.is_down
 
     @property
+    def is_untried(self) -> bool:
+        """Whether it is down, and there is nothing to find out with that it is not."""
+        return self.is_down and not (self.ready or self.waiting or self.calls)
+
+    @property
     def is_busy(self) -> bool:
         """Whether no further call may be begun now."""
         return self.calls >= (1 if self.is_down else self.limits.calls)

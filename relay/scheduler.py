@@ -231,6 +231,8 @@ class Scheduler:
         for outlet in self._outlets.values():
             for key in outlet.woken(now):
                 self._wake(key)
+            # All there was to try it with may be a dead letter, or have been mended.
+            self._reopen(outlet)
         ready = [o for o in self._outlets.values() if o.ready and not o.is_busy]
         for outlet in sorted(ready, key=lambda outlet: outlet.ready[0]):
             batch = self._batch(outlet, now)
@@ -503,9 +505,10 @@ class Scheduler:
         self._reopen(outlet)
 
     def _reopen(self, outlet: Outlet) -> None:
-        """Let the events of a shut outlet in again, if none of its group is down."""
+        """Let the events of a shut outlet in again, if none of its group is known to be
+        down, and none ever will be known to be up otherwise."""
         group = self._groups[outlet.name]
-        if not outlet.is_shut or any(o.is_down for o in group):
+        if not outlet.is_shut or any(o.is_down and not o.is_untried for o in group):
             return
         for each in group:
             each.is_shut = False

@@ -824,6 +824,22 @@ def test_outlets_that_all_share_a_place_are_never_shut() -> None:
     assert len(window) == 499
 
 
+def test_a_shut_outlet_with_nothing_left_to_try_it_is_opened() -> None:
+    window = two_queues()
+    window.admit([event(n, f"a{n}") for n in (1, 2, 3)])
+    window.settle(window.next_batch(0), [UNKNOWN] * 3, 0)
+    window.trim()
+    assert window.shut == {"a"}
+    batch = window.next_batch(LONGEST_DELAY)
+    window.settle(batch, [Result(Outcome.OVERSIZED)] * 3, LONGEST_DELAY)
+    letters = window.next_letters()
+    ids_ = frozenset(letter.event.id for letter in letters)
+    window.settle_letters(letters, Parked(ids_, frozenset()))
+    assert window.next_batch(LONGEST_DELAY) == ()
+    assert window.shut == frozenset(), "its events would wait for ever"
+    assert window.forgotten() == [0]
+
+
 def test_the_only_outlet_is_never_shut() -> None:
     window = scheduler(entries=4)
     window.admit([event(n, f"k{n}") for n in range(1, 500)])
