@@ -351,7 +351,8 @@ class Term:
         self.floor.has_read(read, events, asked_at, now)
         self.scheduler.admit(events)
         self._has_read = True
-        self._has_events = False
+        # What was left out then need not be left out any more.
+        self._has_events = bool(read.besides_keys or read.besides_outlets)
         self._saw_end = len(events) < read.limit
         if read.floor == 0:
             self._head_at = now + HEAD_POLL

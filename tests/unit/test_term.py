@@ -20,7 +20,7 @@ from evtrig.relay.lease import TTL, Holder, Lease
 from evtrig.relay.outlet import Outlet
 from evtrig.relay.scheduler import LONGEST_DELAY, Scheduler
 from evtrig.relay.sinks.sink import ACKNOWLEDGED, Limits, Outcome, Result
-from evtrig.relay.term import HINDERED, TRIES, Options, Term
+from evtrig.relay.term import HINDERED, LONGEST_POLL, TRIES, WINDOW, Options, Term
 
 NOBODY = Holder(0, 0, "", "2000-01-01", -1.0)
 UNKNOWN = Result(Outcome.UNKNOWN, "who knows")
@@ -92,6 +92,27 @@ def test_a_drain_is_not_over_while_something_has_to_be_read_again() -> None:
     assert len(term.scheduler) == 0
     term.statement(LONGEST_DELAY)
     assert term.end is None
+
+
+def test_a_drain_is_not_over_before_what_a_key_has_left_behind_is_read() -> None:
+    """A key that waits keeps its first event in a window that is full."""
+    term = leading(Options(drain=True))
+    events = [event(n) for n in range(1, WINDOW)]
+    read(term, *events)
+    call = term.publish(0.0)
+    assert call is not None
+    term.has_done(call, [UNKNOWN], 0.0, 0.0)
+    again = LONGEST_DELAY / 2
+    term.has_done(Watch(1, 0), (True, True), again, again)
+    assert read(term, now=again).besides_keys == {"k"}
+    call = term.publish(again)
+    assert call is not None
+    term.has_done(call, [ACKNOWLEDGED], again, again)
+    term.has_done(Delete(1, call.events), 1, again, again)
+    term.statement(again)
+    assert term.end is None
+    soon = again + LONGEST_POLL
+    assert read(term, *events[1:], now=soon).besides_keys == set()
 
 
 def test_nothing_is_sent_behind_the_deadline_until_the_lease_is_renewed() -> None:
