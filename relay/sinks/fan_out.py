@@ -99,9 +99,12 @@ def worse(one: Result, other: Result, name: str) -> Result:
 class Shared:
     """A sink that several outlets use: it gets no more calls at once than it takes."""
 
+    #: A batch may be one ordered write still, but there are those of the other outlets:
+    #: the events of a row go one at a time.
+    in_order = False
+
     def __init__(self, sink: Sink) -> None:
         self.name = sink.name
-        self.in_order = sink.in_order
         self._sink = sink
         self._calls: threading.Semaphore | None = None
 

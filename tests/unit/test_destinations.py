@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from evtrig.relay.destinations import Destinations
+from evtrig.relay.event import Event
 from evtrig.relay.route import Route, Routes
+from evtrig.relay.scheduler import Scheduler
 
 
 def test_outlets_tell_the_places_that_they_come_to(tmp_path: Path) -> None:
@@ -22,3 +24,38 @@ def test_outlets_tell_the_places_that_they_come_to(tmp_path: Path) -> None:
         "orders+audit": set(uris.values()),
         "audit": {uris["audit"]},
     }
+
+
+def test_events_of_a_row_for_a_file_of_two_routes_go_one_at_a_time(
+    tmp_path: Path,
+) -> None:
+    """A file keeps its own order, but not that of two outlets which write to it."""
+    uris = {name: f"file:{tmp_path}/{name}" for name in ("orders", "audit")}
+    routes = Routes(
+        uris, (Route(("orders", "audit"), type="orders.insert"), Route(("audit",)))
+    )
+    events = [
+        Event(
+            n,
+            n,
+            "k",
+            f'{{"id": "{n}-0", "sequence": {n}, "type": "orders.{operation}",'
+            f' "source": "shop.orders", "operation": "{operation}", "key": {{}}}}',
+        )
+        for n, operation in enumerate(("update", "insert", "delete"), 1)
+    ]
+    destinations = Destinations.make(routes)
+    try:
+        destinations.check()
+        window = Scheduler(
+            destinations.outlets(), route=destinations.route, jitter=lambda: 1.0
+        )
+        window.admit(events)
+        for event in events:
+            batch = window.next_batch(0.0)
+            assert batch == (event,)
+            assert window.next_batch(0.0) == ()
+            sink = destinations.sinks[window.outlet(event).name]
+            window.settle(batch, sink.publish(batch, lambda: True), 0.0)
+    finally:
+        destinations.close()
