@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from ...errors import SinkError
 from ..event import Event
 from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result, Sink
 
@@ -58,7 +59,13 @@ class FanOut:
             todo = [n for n, already in enumerate(got_to) if name not in already]
             if not todo:
                 continue
-            answers = sink.publish([events[n] for n in todo], may_send)
+            try:
+                answers = sink.publish([events[n] for n in todo], may_send)
+            except SinkError:
+                # Until somebody has mended it this is tried again and again.
+                unknown = Result(Outcome.UNKNOWN)
+                self._remember(events, got_to, [unknown] * len(events))
+                raise
             for n, answer in zip(todo, answers, strict=True):
                 if answer.outcome is Outcome.ACKNOWLEDGED:
                     got_to[n] |= {name}
