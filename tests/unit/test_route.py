@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evtrig.cli import main
 from evtrig.commands.routes import read_routes, routes_of
 from evtrig.errors import SpecError, UsageError
 from evtrig.relay.destinations import Destinations
-from evtrig.relay.route import Route, Routes
+from evtrig.relay.route import Route, Routes, is_like
 
 ROUTES = Routes(
     {"orders": "sqs:https://x/1/orders.fifo", "audit": "kinesis:audit"},
@@ -48,6 +51,17 @@ def test_only_an_asterisk_stands_for_something_else(pattern: str) -> None:
     assert route.matches(pattern, "t")
     assert not route.matches("axb", "t")
     assert not route.matches("aa", "t")
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
+def test_an_asterisk_stands_for_any_characters(pattern: str, text: str) -> None:
+    expected = re.fullmatch(pattern.replace("*", ".*"), text) is not None
+    assert is_like(text, pattern) is expected
+
+
+def test_many_asterisks_take_no_longer() -> None:
+    """As a regular expression these would take for ever, in the relay's loop."""
+    assert not is_like("a" * 255, "*a" * 20 + "b")
 
 
 def test_json_gives_the_same_routes_again() -> None:
