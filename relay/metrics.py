@@ -9,6 +9,7 @@ number here is taken from a row; a sink is known by the name of its outlet.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -381,7 +382,8 @@ class Metrics:
 def _answer(result: Result) -> str:
     if result == LEASE_RAN_OUT:
         return "unsent"
-    code = result.reason.removesuffix("Exception").rpartition(".")[2]
+    # Before it may be whose it is: "orders: AWS.SimpleQueueService.RequestThrottled".
+    code = re.split(r"[. ]", result.reason.removesuffix("Exception"))[-1]
     if result.outcome is Outcome.UNKNOWN and code in BUSY:
         return "retry"
     return result.outcome.value

@@ -53,6 +53,8 @@ class TestCalls:
             ([UNKNOWN, RETRY], "unknown"),
             ([LEASE_RAN_OUT, LEASE_RAN_OUT], "unsent"),
             ([Result(Outcome.UNKNOWN, "RequestThrottled")] * 2, "retry"),
+            ([Result(Outcome.UNKNOWN, "S3: SlowDown")] * 2, "retry"),
+            ([Result(Outcome.UNKNOWN, "audit: ThrottlingException")] * 2, "retry"),
             ([Result(Outcome.UNKNOWN, "KMS.ThrottlingException"), RETRY], "retry"),
             ([Result(Outcome.UNKNOWN, "RequestThrottled"), UNKNOWN], "unknown"),
         ],
