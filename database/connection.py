@@ -21,6 +21,7 @@ from ..errors import ConnectionLost, DatabaseError
 from .credentials import hint_of, logins
 from .dsn import Dsn
 from .server import Server
+from .utf8 import CODEC
 
 __all__ = ["RETRY", "Connection", "Row"]
 
@@ -187,7 +188,7 @@ class Connection:
         is_safe = dsn.policy.is_verified or dsn.unix_socket is not None
         plugins: Plugins | None = None if is_safe else IN_CLEAR
         try:
-            return pymysql.connect(
+            driver = pymysql.connect(
                 host=dsn.host,
                 port=dsn.port,
                 user=dsn.user,
@@ -207,6 +208,8 @@ class Connection:
                 auth_plugin_map=plugins,
                 program_name="evtrig",
             )
+            driver.encoding = CODEC
+            return driver
         except pymysql.MySQLError as error:
             cause = getattr(error, "original_exception", None)
             if isinstance(cause, ssl.SSLError) and not isinstance(cause, CUT_OFF):

@@ -39,7 +39,9 @@ class Event:
         body = self.body
         # Not kept: a cached_property takes a lock up to Python 3.11, and ASCII is told
         # at no cost.
-        return len(body) if body.isascii() else len(body.encode())
+        if body.isascii():
+            return len(body)
+        return len(body.encode("utf-8", "surrogatepass"))
 
     @property
     def header(self) -> Header:

@@ -58,7 +58,8 @@ def group_id(key: str) -> str:
             plain = f"{parts[1]}:{compact}"
             if len(plain) <= LONGEST_ID and not NOT_ID.search(plain):
                 return plain
-    digest = base64.b32encode(hashlib.sha256(key.encode()).digest())
+    data = key.encode("utf-8", "surrogatepass")
+    digest = base64.b32encode(hashlib.sha256(data).digest())
     return "h-" + digest.decode().rstrip("=")
 
 

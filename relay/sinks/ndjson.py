@@ -24,11 +24,12 @@ def lines(events: Sequence[Event]) -> bytes:
     """The events as NDJSON.
 
     Inside valid JSON a line break can only stand between tokens (MariaDB keeps the
-    white space of a JSON column), where a blank means the same.
+    white space of a JSON column), where a blank means the same. A lone surrogate
+    becomes its JSON escape.
     """
     return "".join(
         event.body.replace("\r", " ").replace("\n", " ") + "\n" for event in events
-    ).encode("utf-8", "surrogatepass")
+    ).encode("utf-8", "backslashreplace")
 
 
 class StdoutSink:
