@@ -139,4 +139,7 @@ class Hands:
     def _ask_once(self, question: Callable[[Outbox], T]) -> T:
         if self._reader is None:
             self._reader = self._outbox.reader()
+            if self._is_closing:
+                # `join` found no connection to abort: a read may take a minute.
+                raise ConnectionLost("the relay ends", number=0)
         return question(self._reader)

@@ -22,11 +22,18 @@ from integration.box import Box
 from evtrig.cli import main
 from evtrig.database.dsn import Dsn
 from evtrig.errors import SinkError
+from evtrig.relay.action import Read
+from evtrig.relay.destinations import Destinations
 from evtrig.relay.event import Event
-from evtrig.relay.lease import TTL
+from evtrig.relay.floor import Floor
+from evtrig.relay.hands import Hands
+from evtrig.relay.lease import TTL, Lease
+from evtrig.relay.metrics import Metrics
 from evtrig.relay.outbox import Outbox
+from evtrig.relay.outlet import Outlet
 from evtrig.relay.policy import Policy
 from evtrig.relay.relay import Options, Relay, Summary
+from evtrig.relay.scheduler import Scheduler
 from evtrig.relay.sinks import open_sink
 from evtrig.relay.sinks.claim_check import ClaimCheck
 from evtrig.relay.sinks.message import escaped, group_id
@@ -38,6 +45,7 @@ from evtrig.relay.sinks.sink import (
     Result,
     Sink,
 )
+from evtrig.relay.term import Term
 
 RETRY = Result(Outcome.RETRY, "later")
 REFUSED = Result(Outcome.REFUSED, "poison")
@@ -279,6 +287,47 @@ class TestEnd:
             start(Memory(answers)).end()
         assert len(box) == 10
         assert box.holder == 0
+
+
+def test_a_read_that_has_not_begun_when_a_relay_ends_is_not_awaited(
+    box: Box, connect: Callable[[], pymysql.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was being made, so that there was none to cut."""
+    is_connecting, go = threading.Event(), threading.Event()
+    make = Outbox.reader
+
+    def reader(outbox: Outbox) -> Outbox:
+        is_connecting.set()
+        assert go.wait(10)
+        return make(outbox)
+
+    monkeypatch.setattr(Outbox, "reader", reader)
+    outbox = Outbox.connect(Dsn.parse(box.dsn), box.schema, ttl=TTL)
+    hands = Hands(outbox, Destinations({"": Memory()}), time.monotonic, Metrics())
+    term = Term(
+        Lease(),
+        Scheduler([Outlet("", Limits(1, 1))], jitter=lambda: 1.0),
+        Floor(is_on=False),
+        Options(),
+    )
+    other = connect()
+    with other.cursor() as cursor:
+        # A read would wait for it.
+        cursor.execute(f"LOCK TABLES {box.events} WRITE")
+    ending = threading.Thread(target=hands.join, daemon=True)
+    try:
+        hands.read(Read(1, 0), term)
+        assert is_connecting.wait(10)
+        ending.start()
+        until(lambda: hands._is_closing)
+        go.set()
+        ending.join(5)
+        assert not ending.is_alive()
+    finally:
+        with other.cursor() as cursor:
+            cursor.execute("UNLOCK TABLES")
+        ending.join(20)
+        outbox.close()
 
 
 class TestHandOver:
