@@ -10,6 +10,7 @@
     ├── CredentialsError       exit code 1   no user and password could be had
     ├── PreflightError         exit code 1   install would fail: nothing was changed
     ├── SinkError              exit code 1   a sink that cannot be used at all
+    │   └── SinkUnavailable    exit code 1   … for now: trying again may help
     └── ServerNotFound         exit code 1   no server to run a demo or a test on
 
 The message says what is wrong and with which object; ``hint`` says what to do
@@ -30,6 +31,7 @@ __all__ = [
     "PreflightError",
     "ServerNotFound",
     "SinkError",
+    "SinkUnavailable",
     "SpecError",
     "UsageError",
     "nearest",
@@ -114,6 +116,10 @@ class PreflightError(EvtrigError):
 
 class SinkError(EvtrigError):
     """A sink that cannot take any event until somebody mends it."""
+
+
+class SinkUnavailable(SinkError):
+    """One that did not answer, or not now: trying again may help."""
 
 
 class ServerNotFound(EvtrigError):

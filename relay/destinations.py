@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
-from ..errors import EvtrigError, SinkError, UsageError
+from ..errors import EvtrigError, SinkError, SinkUnavailable, UsageError
 from .event import Event
 from .outlet import Outlet
 from .route import Route, Routes
@@ -67,9 +67,23 @@ class Destinations:
 
     def check(self) -> None:
         """Ask each sink whether it can be used, and learn its limits; say in the log
-        what is worth knowing of it. Raises SinkError."""
+        what is worth knowing of it.
+
+        One of several that does not answer now is asked again when it is to get its
+        first event: that is no reason to keep the others waiting. Raises SinkError.
+        """
         for sink in self._members:
-            for notice in sink.check():
+            try:
+                notices = sink.check()
+            except SinkUnavailable as error:
+                if len(self._members) == 1:
+                    raise
+                log.warning(
+                    "a destination does not answer, the others begin without it",
+                    extra={"action": "check", "reason": error.message},
+                )
+                continue
+            for notice in notices:
                 log.info(notice, extra={"action": "check", "sink": sink.name})
 
     def wanted(self, besides: Collection[str]) -> list[tuple[Route, bool]]:

@@ -91,11 +91,14 @@ class Function:
         )
         try:
             with Reporter(relay.metrics, outbox=settings.outbox):
-                return relay.run()
+                summary = relay.run()
+            for error in summary.unusable.values():
+                raise error
         except SinkError:
             # Somebody has changed something: look anew.
             self._is_checked = False
             raise
+        return summary
 
     def close(self) -> None:
         self._destinations.close()

@@ -42,7 +42,7 @@ from .lease import Lease
 from .metrics import Metrics
 from .outbox import Outbox
 from .scheduler import Scheduler
-from .sinks.sink import Outcome, Result, Sink
+from .sinks.sink import ACKNOWLEDGED, Outcome, Result, Sink
 from .term import LONGEST_POLL, End, Options, Term
 
 __all__ = ["Options", "Relay", "Summary"]
@@ -76,6 +76,8 @@ class Summary:
     epoch: int = 0
     #: Why the last term ended.
     end: End | None = None
+    #: Outlets of several that could not be used the last time they were tried.
+    unusable: dict[str, SinkError] = field(default_factory=dict)
 
 
 @dataclass
@@ -319,10 +321,16 @@ class Relay:
         if isinstance(action, Publish):
             is_error = isinstance(answer, BaseException)
             if isinstance(answer, BaseException):
-                self._failure = self._failure or answer
-                term.finish("failed")
                 reason = answer.message if isinstance(answer, SinkError) else ""
+                if isinstance(answer, SinkError) and self._has_others:
+                    # Theirs go on; this one is tried again, ever less often.
+                    self._tell_of_unusable(call_to=action.outlet, error=answer)
+                else:
+                    self._failure = self._failure or answer
+                    term.finish("failed")
                 answer = [Result(Outcome.UNKNOWN, reason)] * len(action.events)
+            elif ACKNOWLEDGED in answer:
+                self._summary.unusable.pop(action.outlet, None)
             self._count(action, answer, is_error=is_error)
         elif isinstance(answer, BaseException):
             raise answer
@@ -353,6 +361,24 @@ class Relay:
                         "sink": self._destinations.sinks[name].name,
                     },
                 )
+
+    @property
+    def _has_others(self) -> bool:
+        """Whether there is somewhere else to publish to, and no end to come to."""
+        is_endless = not (self.options.once or self.options.drain)
+        return is_endless and len(self._destinations.sinks) > 1
+
+    def _tell_of_unusable(self, *, call_to: str, error: SinkError) -> None:
+        self._summary.unusable[call_to] = error
+        log.error(
+            "a destination cannot be used, the others go on without it",
+            extra={
+                "action": "unusable",
+                "sink": self._destinations.sinks[call_to].name,
+                "reason": error.message,
+                "mend": error.hint,
+            },
+        )
 
     def _tell_of_problems(self, events: Sequence[Event]) -> None:
         for event in events:

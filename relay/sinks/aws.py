@@ -17,7 +17,7 @@ import botocore.exceptions
 from botocore.config import Config
 
 from ...database.aws import error_code, reason_of, region_of
-from ...errors import SinkError
+from ...errors import SinkError, SinkUnavailable
 from ..event import Event
 from .config import READ_TIMEOUT, client_config, preflight_config
 from .fence import Fence, LeaseRanOut
@@ -132,6 +132,8 @@ class AwsSink(ABC, Generic[Entry]):
         self._session = aws
         self._client = client
         self._fence = Fence(client.meta.events)
+        #: Whether the destination is known to be one that can be used.
+        self._is_checked = False
 
     # What a sink says
 
@@ -154,7 +156,13 @@ class AwsSink(ABC, Generic[Entry]):
     # What all of them do
 
     def check(self, *, thoroughly: bool = False) -> Sequence[str]:
-        client = self._made(preflight_config())
+        notices = self._ask(preflight_config())
+        if thoroughly:
+            self._try_to_send()
+        return notices
+
+    def _ask(self, config: Config) -> Sequence[str]:
+        client = self._made(config)
         try:
             notices = self._look(client)
         except botocore.exceptions.ClientError as error:
@@ -163,8 +171,7 @@ class AwsSink(ABC, Generic[Entry]):
             raise unusable(self.name, error) from None
         finally:
             client.close()
-        if thoroughly:
-            self._try_to_send()
+        self._is_checked = True
         return notices
 
     def _try_to_send(self) -> None:
@@ -188,6 +195,12 @@ class AwsSink(ABC, Generic[Entry]):
     ) -> Sequence[Result]:
         unknown = Result(Outcome.UNKNOWN, "not sent")
         results = [unknown] * len(events)
+        if not self._is_checked:
+            # It did not answer when the relay began. Once, for here a lease is held.
+            try:
+                self._ask(client_config(1))
+            except SinkUnavailable as error:
+                return [Result(Outcome.UNKNOWN, error.message)] * len(events)
         try:
             with self._fence.asking(may_send):
                 # What is not sent by then waits: a relay that stops awaits this call.
@@ -289,10 +302,11 @@ class AwsSink(ABC, Generic[Entry]):
     def _unusable(self, code: str, action: str) -> SinkError:
         region = self._client.meta.region_name
         hint = hint_of(code, action=action, where=self._uri.target, region=region)
-        return SinkError(
+        if hint:
+            return SinkError(f"cannot use {self.name}: {code}", hint=hint)
+        return SinkUnavailable(
             f"cannot use {self.name}: {code}",
-            hint=hint
-            or "It may pass: start again. If it does not, look the code up in the API"
+            hint="It may pass: start again. If it does not, look the code up in the API"
             f" reference of {self.title}.",
         )
 
@@ -357,9 +371,10 @@ def unusable(name: str, error: Exception) -> SinkError:
         error,
         botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError,
     ):
-        hint = (
-            "Check the destination, the region, the network (a VPC without a NAT"
-            " gateway needs an endpoint for the service) and AWS_ENDPOINT_URL."
+        return SinkUnavailable(
+            f"cannot use {name}: {reason_of(error)}",
+            hint="Check the destination, the region, the network (a VPC without a NAT"
+            " gateway needs an endpoint for the service) and AWS_ENDPOINT_URL.",
         )
     return SinkError(f"cannot use {name}: {reason_of(error)}", hint=hint)
 

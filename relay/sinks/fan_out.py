@@ -113,21 +113,18 @@ class Shared:
     def __init__(self, sink: Sink) -> None:
         self.name = sink.name
         self._sink = sink
-        self._calls: threading.Semaphore | None = None
+        self._calls = threading.BoundedSemaphore(sink.limits.calls)
 
     @property
     def limits(self) -> Limits:
         return self._sink.limits
 
     def check(self, *, thoroughly: bool = False) -> Sequence[str]:
-        notices = self._sink.check(thoroughly=thoroughly)
-        self._calls = threading.BoundedSemaphore(self._sink.limits.calls)
-        return notices
+        return self._sink.check(thoroughly=thoroughly)
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]
     ) -> Sequence[Result]:
-        assert self._calls is not None, "it was checked"
         with self._calls:
             return self._sink.publish(events, may_send)
 

@@ -15,7 +15,15 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
-from fakes.faults import Answer, FailEntries, LoseAcknowledgement, body_of
+from fakes.faults import (
+    Answer,
+    FailEntries,
+    LoseAcknowledgement,
+    access_denied,
+    body_of,
+    internal_failure,
+)
+from fakes.kinesis import Stream
 from fakes.service import Arrival
 from tables import outbox_tables
 
@@ -267,6 +275,93 @@ def test_a_destination_that_is_down_does_not_fill_the_window_of_the_others(
     assert len(shop) == 0
     assert_in_order(envelopes(orders.delivered))
     assert_in_order(envelopes(stock.delivered))
+
+
+@pytest.fixture
+def running(shop: Shop) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """A relay that runs until the test is over."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(routes: Path) -> subprocess.Popen[str]:
+        arguments = [a for a in shop.command(routes) if a != "--drain"]
+        command = [sys.executable, "-m", "evtrig", *arguments]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for relay in started:
+        relay.kill()
+        relay.communicate()
+
+
+def two(aws: FakeAws, tmp_path: Path) -> tuple[Path, fake_sqs.Queue, Stream]:
+    """Routes of orders into a queue, and of the rest into a stream."""
+    queue, stream = aws.sqs.create_queue("o.fifo"), aws.kinesis.create_stream("rest")
+    destinations = {"orders": f"sqs:{queue.url}", "rest": f"kinesis:{stream.name}"}
+    lines = "  - {source: shop.orders, to: orders}\n  - {to: rest}\n"
+    return write_routes(tmp_path, destinations, lines), queue, stream
+
+
+def test_one_that_does_not_answer_at_the_start_keeps_no_other_waiting(
+    shop: Shop,
+    aws: FakeAws,
+    tmp_path: Path,
+    running: Callable[[Path], subprocess.Popen[str]],
+) -> None:
+    routes, queue, stream = two(aws, tmp_path)
+    shop.change()
+    aws.faults.add(Answer(internal_failure()), action="DescribeStreamSummary")
+    running(routes)
+    aws.wait_for(lambda: queue.arrived == EVENTS, 30)
+    assert stream.arrived == 0
+    aws.faults.clear()
+    aws.wait_for(lambda: stream.arrived == EVENTS, 30)
+    assert_in_order(envelopes(stream.delivered))
+
+
+def test_what_it_is_found_to_be_later_counts(
+    shop: Shop,
+    aws: FakeAws,
+    tmp_path: Path,
+    running: Callable[[Path], subprocess.Popen[str]],
+) -> None:
+    """A stream that ignores keys gets nothing, whenever that is found out."""
+    aws.kinesis.create_stream("auto", mode="ON_DEMAND", distribution="AUTO")
+    queue = aws.sqs.create_queue("o.fifo")
+    routes = write_routes(
+        tmp_path,
+        {"orders": f"sqs:{queue.url}", "rest": "kinesis:auto"},
+        "  - {source: shop.orders, to: orders}\n  - {to: rest}\n",
+    )
+    shop.change()
+    # All four attempts of the look at the start.
+    aws.faults.add(Answer(internal_failure()), action="DescribeStreamSummary", calls=4)
+    relay = running(routes)
+    aws.wait_for(lambda: queue.arrived == EVENTS, 30)
+    assert relay.stderr is not None
+    said = next(line for line in relay.stderr if "cannot be used" in line)
+    assert "USER_PARTITION_KEY" in said
+    assert aws.kinesis.streams["auto"].arrived == 0
+
+
+def test_one_that_is_forbidden_meanwhile_ends_no_other(
+    shop: Shop,
+    aws: FakeAws,
+    tmp_path: Path,
+    running: Callable[[Path], subprocess.Popen[str]],
+) -> None:
+    routes, queue, stream = two(aws, tmp_path)
+    aws.faults.add(Answer(access_denied()), action="SendMessageBatch")
+    relay = running(routes)
+    shop.change()
+    aws.wait_for(lambda: stream.arrived == EVENTS, 30)
+    assert relay.stderr is not None
+    said = next(line for line in relay.stderr if "cannot be used" in line)
+    assert "Allow sqs:SendMessage on" in said
+    aws.faults.clear()
+    aws.wait_for(lambda: queue.arrived == EVENTS, 30)
+    assert_in_order(envelopes(queue.delivered))
+    assert relay.poll() is None
 
 
 PATTERNS = (
