@@ -109,6 +109,8 @@ class Relay:
         self._may_take_over = self.options.take_over
         #: Of the last lease that was granted.
         self._epoch = 0
+        #: Of the last one that was asked for.
+        self._claim = 0
         #: When to look at what waits, and whether somebody is looking.
         self._measure_at = 0.0
         self._is_measuring = False
@@ -207,7 +209,7 @@ class Relay:
             ttl=options.ttl,
             take_over=self._may_take_over,
             own=own,
-            seen=self._epoch,
+            seen=max(self._epoch, self._claim),
         )
         scheduler = Scheduler(
             self._destinations.outlets(),
@@ -273,7 +275,8 @@ class Relay:
                 return outbox.holder()
             case Claim():
                 self._may_take_over = False
-                return outbox.claim()
+                self._claim = outbox.claim()
+                return self._claim
             case Grant(epoch, gone):
                 granted = outbox.grant(epoch, self._name, self.options.ttl, gone)
                 if granted:

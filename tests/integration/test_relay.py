@@ -21,7 +21,7 @@ from integration.box import Box
 
 from evtrig.cli import main
 from evtrig.database.dsn import Dsn
-from evtrig.errors import SinkError
+from evtrig.errors import ConnectionLost, SinkError
 from evtrig.relay.action import Read
 from evtrig.relay.destinations import Destinations
 from evtrig.relay.event import Event
@@ -514,6 +514,33 @@ class TestTrouble:
         until(lambda: len(box) == 0, 8)
         assert running.is_running
         assert sorted(event.id for event in sink.arrived) == [1, 2, 3, 4, 5]
+
+    def test_what_a_relay_has_claimed_itself_does_not_end_it(
+        self, box: Box, start: Start
+    ) -> None:
+        """It loses its connection, and again before it is granted its second claim."""
+
+        class Twice(Outbox):
+            grants = 0
+
+            def grant(self, *arguments: Any) -> bool:
+                Twice.grants += 1
+                if Twice.grants == 2:
+                    raise ConnectionLost("gone", number=2013)
+                return super().grant(*arguments)
+
+        sink = Memory()
+        options = Options(take_over=True, ends_superseded=True)
+        running = start(sink, options, kind=Twice)
+        box.insert()
+        until(lambda: len(box) == 0)
+        ((connection,),) = box.query(f"SELECT holder_connection FROM {box.state}")
+        box.query(f"KILL {connection}")
+        until(lambda: Twice.grants >= 2)
+        box.insert()
+        until(lambda: len(sink.arrived) == 2 or not running.is_running)
+        assert running.stop().end == "stopped"
+        assert len(sink.arrived) == 2
 
     def test_half_of_a_surrogate_pair_holds_nobody_up(
         self, box: Box, start: Start
