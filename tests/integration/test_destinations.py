@@ -85,14 +85,14 @@ class Shop:
                 [(type_, source) for source, type_ in rows],
             )
 
-    def fill(self, source: str, count: int) -> None:
+    def fill(self, source: str, count: int, *, type_: str = "update") -> None:
         """Events of many keys, in one transaction."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 f"INSERT INTO {self.schema}.events (uid, type, source, operation,"
-                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), 'update', %s,"
+                " captured_at, `key`, `after`) VALUES (UUID_SHORT(), %s, %s,"
                 " 'update', UTC_TIMESTAMP(6), %s, '{}')",
-                [(source, json.dumps({"id": n % 700})) for n in range(count)],
+                [(type_, source, json.dumps({"id": n % 700})) for n in range(count)],
             )
 
     def __len__(self) -> int:
@@ -362,6 +362,39 @@ def test_one_that_is_forbidden_meanwhile_ends_no_other(
     aws.wait_for(lambda: queue.arrived == EVENTS, 30)
     assert_in_order(envelopes(queue.delivered))
     assert relay.poll() is None
+
+
+def test_a_destination_of_two_routes_gets_rows_in_order_while_one_is_down(
+    shop: Shop, aws: FakeAws, tmp_path: Path
+) -> None:
+    """The later events of a row come by the other route, and would find room."""
+    orders, audit = aws.sqs.create_queue("o.fifo"), aws.sns.create_topic("a.fifo")
+    mail = aws.sns.create_topic("m.fifo")
+    routes = write_routes(
+        tmp_path,
+        {
+            "orders": f"sqs:{orders.url}",
+            "audit": f"sns:{audit.arn}",
+            "mail": f"sns:{mail.arn}",
+        },
+        "  - {source: shop.orders, type: update, to: [orders, audit]}\n"
+        "  - {source: shop.orders, to: audit}\n  - {to: mail}\n",
+    )
+    backlog = WINDOW + 1000
+    shop.fill("shop.orders", backlog)
+    aws.faults.add(Answer(fake_sqs.throttled()), action="SendMessageBatch")
+    command = [sys.executable, "-m", "evtrig", *shop.command(routes)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as relay:
+        aws.wait_for(lambda: any(c.code == "RequestThrottled" for c in aws.log.calls))
+        shop.fill("shop.orders", 700, type_="shipped")
+        shop.fill("shop.stock", 50)
+        aws.wait_for(lambda: mail.arrived == 50, 20)
+        aws.faults.clear()
+        aws.wait_for(lambda: audit.arrived == backlog + 700, 60)
+        assert relay.wait(60) == 0
+    assert len(shop) == 0
+    for place in (orders, audit, mail):
+        assert_in_order(envelopes(place.delivered))
 
 
 PATTERNS = (
