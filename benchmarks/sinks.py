@@ -5,12 +5,14 @@
 Prints a Markdown table for docs/benchmarks.md. The relay is the installed command, one
 process; AWS is the strict fake of the tests, in another, and answers every call 8 ms
 late. A figure is the median over the rounds, in which the sinks are measured in turn.
+The last column is boto3 by itself: full calls in one thread, without a relay.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -20,12 +22,18 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from evtrig.benchmarks.relay import AWS, BACKLOG, FAKE, Bench, until
 from evtrig.demo.server import survey
+from evtrig.relay.event import Event
+from evtrig.relay.sinks import open_sink
+from evtrig.relay.sinks.sink import ACKNOWLEDGED
 
 #: Seconds from a call to its answer, beside what the fake needs for it.
 LATENCY = 0.008
+#: Calls by which boto3 alone is measured.
+CALLS_ALONE = 60
 ACCOUNT = "us-east-1:123456789012"
 #: Title, what is to be made in the fake, and the sink's URI.
 SINKS = (
@@ -91,11 +99,51 @@ def sinks(bench: Bench, backlog: int, only: str) -> Iterator[str]:
                 used = usage.ru_utime + usage.ru_stime
                 cpu.setdefault(title, []).append(used / backlog * 1e6)
                 bench.clear()
-    yield f"| a backlog of {backlog:,} | events a second | µs of the relay's CPU |"
-    yield "|---|---|---|"
+        alone = {
+            title: client_alone(uri.format(endpoint=endpoint))
+            for title, _, uri in SINKS
+            if title in rates
+        }
+    heads = "events a second | µs of the relay's CPU | of these boto3's"
+    yield f"| a backlog of {backlog:,} | {heads} |"
+    yield "|---|---|---|---|"
     for title in rates:
         rate, used = statistics.median(rates[title]), statistics.median(cpu[title])
-        yield f"| {title} | {rate:,.0f} | {used:.0f} |"
+        yield f"| {title} | {rate:,.0f} | {used:.0f} | {alone[title]:.0f} |"
+
+
+def client_alone(uri: str) -> float:
+    """Microseconds of CPU that an event costs in a full call, nothing around it."""
+    with mock.patch.dict(os.environ, AWS), contextlib.closing(open_sink(uri)) as sink:
+        entries = sink.limits.entries
+        events = [event(n) for n in range(1, CALLS_ALONE * entries + 1)]
+        taken = []
+        for start in range(0, len(events), entries):
+            batch = events[start : start + entries]
+            begun = time.process_time()
+            results = sink.publish(batch, lambda: True)
+            taken.append((time.process_time() - begun) / entries)
+            assert set(results) == {ACKNOWLEDGED}
+        return statistics.median(taken) * 1e6
+
+
+def event(n: int) -> Event:
+    """One like those of the backlog."""
+    image = {"id": n, "status": "paid", "total": "129.90", "note": "x" * 200}
+    envelope = {
+        "id": f"{n}-{n:016x}",
+        "sequence": n,
+        "type": "orders.update",
+        "source": "shop.orders",
+        "operation": "update",
+        "time": "2026-11-29T01:00:00.000000Z",
+        "key": {"id": n},
+        "before": image,
+        "after": image,
+        "transaction": None,
+        "context": None,
+    }
+    return Event(n, n, f'shop.orders:{{"id": {n}}}', json.dumps(envelope))
 
 
 def main() -> None:

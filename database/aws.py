@@ -21,8 +21,8 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
 )
 
-#: Of the URL of an endpoint.
-USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
+#: Of the URL of an endpoint; a slash in it may not be written as %2F.
+USER_AND_PASSWORD = re.compile(r"""(?<=://)[^\s"']*@""")
 #: CR_CONN_HOST_ERROR of the client library: what a server that is not there gives.
 CANNOT_CONNECT = 2003
 
