@@ -44,7 +44,7 @@ EXPIRED = (
     "Renew the credentials: they have expired. Those of a role are renewed by"
     " themselves; a session token in the environment is not."
 )
-GONE = "Check the name, the account and the region ({region} was asked)."
+GONE = "Check the {kind}'s name, the account and the region ({region} was asked)."
 KMS = "The KMS key that encrypts {where}"
 #: Error codes that no repetition mends, with what does. A code stands here without what
 #: services put around it: see `plain`. From "Common Errors" in the API references of
@@ -95,10 +95,17 @@ def plain(code: str) -> str:
     return code.rpartition(".")[2]
 
 
-def hint_of(code: str, *, action: str, where: str, region: str) -> str | None:
-    """What a person can do about an error that no repetition mends; None for others."""
+def hint_of(
+    code: str, *, action: str, kind: str, where: str, region: str
+) -> str | None:
+    """What a person can do about an error that no repetition mends; None for others.
+
+    ``kind`` is what the destination is, ``where`` the one it is.
+    """
     hint = HINTS.get(plain(code))
-    return hint.format(action=action, where=where, region=region) if hint else None
+    if hint is None:
+        return None
+    return hint.format(action=action, kind=kind, where=where, region=region)
 
 
 class AwsSink(ABC, Generic[Entry]):
@@ -301,7 +308,8 @@ class AwsSink(ABC, Generic[Entry]):
 
     def _unusable(self, code: str, action: str) -> SinkError:
         region = self._client.meta.region_name
-        hint = hint_of(code, action=action, where=self._uri.target, region=region)
+        where = self._uri.target
+        hint = hint_of(code, action=action, kind=self.kind, where=where, region=region)
         if hint:
             return SinkError(f"cannot use {self.name}: {code}", hint=hint)
         return SinkUnavailable(

@@ -212,7 +212,11 @@ class ClaimCheck:
         objects = f"arn:{meta.partition}:s3:::{self._bucket}/{self._prefix}*"
         hint = FATAL[code].format(objects=objects) if code in FATAL else None
         hint = hint or hint_of(
-            code, action="s3:PutObject", where=objects, region=meta.region_name
+            code,
+            action="s3:PutObject",
+            kind="bucket",
+            where=objects,
+            region=meta.region_name,
         )
         if hint:
             raise SinkError(
