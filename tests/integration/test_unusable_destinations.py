@@ -73,7 +73,9 @@ class TestAtStart:
         delete(destination)
         found = said(destination.uri)
         assert f"cannot use {destination.uri}: " in found
-        assert "Check the name, the account and the region (us-east-1 was" in found
+        kinds = {"sqs": "queue", "sns": "topic", "kinesis": "stream"}
+        kind = kinds.get(destination.scheme, "bus")
+        assert f"Check the {kind}'s name, the account and the region (us-eas" in found
         assert [c.action for c in destination.aws.calls] == [destination.service.look]
 
     @pytest.mark.parametrize("kind", ["kinesis", "eventbridge"])
