@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 
-__all__ = ["interruptible", "undisturbed_end"]
+__all__ = ["check", "interruptible", "undisturbed_end"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: Whether somebody wants it to end.
+asked = threading.Event()
 
 
 @contextlib.contextmanager
@@ -20,10 +24,12 @@ def interruptible() -> Iterator[None]:
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     interrupted = False
+    asked.clear()
 
     def interrupt(number: int, frame: object) -> None:
         nonlocal interrupted
         interrupted = True
+        asked.set()
         ignore()
         raise KeyboardInterrupt
 
@@ -35,6 +41,16 @@ def interruptible() -> Iterator[None]:
         if not interrupted:
             for number in SIGNALS:
                 signal.signal(number, before[number])
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if that was to be, for who waits long.
+
+    Python drops what is raised in a finalizer or a weak reference's callback, and a
+    signal may come in the middle of one.
+    """
+    if asked.is_set():
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -7,12 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ..database.connection import LOCK_WAIT_TIMEOUT
 from ..errors import DatabaseError
+from . import interrupt
 from .story import CHECK_VIOLATED, DUPLICATE_KEY
 from .writer import LostLock, Writer
 
@@ -56,6 +57,10 @@ class Load:
                     threads.submit(self._write, number)
                     for number in range(len(self.writers))
                 ]
+                while wait(runs, 0.2, FIRST_EXCEPTION).not_done:
+                    if any(run.done() and run.exception() for run in runs):
+                        break
+                    interrupt.check()
                 return sum((run.result() for run in runs), Counter())
             finally:
                 # Interrupted, or one has failed: the others need not go on.

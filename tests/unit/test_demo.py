@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+from collections import Counter
 
 import pytest
 
 from evtrig.demo.arrivals import Arrivals
 from evtrig.demo.checker import Envelope, check
 from evtrig.demo.demo import counts, rebuilt
+from evtrig.demo.interrupt import interruptible
+from evtrig.demo.load import Load
 from evtrig.demo.screen import WIDTH, Screen, event_line, wrapped
 from evtrig.demo.shop import TABLES, Shop
 from evtrig.triggers.spec import parse
@@ -100,3 +105,32 @@ def envelope(
         "transaction": None,
         "context": None,
     }
+
+
+class Dies:
+    """Python drops what is raised while it is finalized."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class Endless(Load):
+    def _write(self, number: int) -> Counter[str]:
+        self.stop.wait(20)
+        return Counter()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_counts_whatever_python_is_busy_with() -> None:
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    load = Endless([None], 1)
+    try:
+        with interruptible():
+            Dies()
+            with pytest.raises(KeyboardInterrupt):
+                load.run()
+        assert load.stop.is_set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
