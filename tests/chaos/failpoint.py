@@ -10,8 +10,8 @@ them. It waits for a line on standard input before it begins, so that whoever ne
 next one soon can start it beforehand. Once it has failed and goes on all the same, it
 says on standard error what it reaches.
 
-The first byte of FILE says how many calls are past the last question whether the lease
-holds, and perhaps not sent yet: a client cannot hold these back any more.
+The first byte of FILE says how many calls may be past the last question whether the
+lease holds, and not sent yet: a client cannot hold these back any more.
 """
 
 from __future__ import annotations
@@ -136,8 +136,9 @@ for step, method in METHODS.items():
 
 
 class Passed:
-    """How many calls are past the fence, where another process can read it even while
-    this one is stopped."""
+    """How many calls may be past the fence, where another process can read it even
+    while this one is stopped: from just before they ask, for nobody can stop a process
+    between the answer and a note of it."""
 
     def __init__(self, path: str) -> None:
         with open(path, "r+b") as file:
@@ -190,9 +191,9 @@ class StepwiseSink(SqsSink):
 
     def _signed(self, **_: object) -> None:
         failpoint.reach("publish:signed")
+        self._passed.begin()
 
     def _asked(self, **_: object) -> None:
-        self._passed.begin()
         failpoint.reach("publish:asked")
 
 
