@@ -49,8 +49,8 @@ IN_FLIGHT = 160
 class Lane:
     """An outbox with a queue, writers, and a relay that stands by for victims."""
 
-    def __init__(self, box: Box, queue: Queue, folder: Path) -> None:
-        self.box, self.queue, self.folder = box, queue, folder
+    def __init__(self, box: Box, aws: FakeAws, queue: Queue, folder: Path) -> None:
+        self.box, self.aws, self.queue, self.folder = box, aws, queue, folder
         self.writers = Writers(box, count=2, pause=0.01)
         #: Seconds from the end of a leader to its successor's lease.
         self.gaps: list[float] = []
@@ -243,8 +243,11 @@ class Lane:
 
     @property
     def _is_idle(self) -> bool:
-        """Whether nothing is under way of the holder, which has been stopped."""
+        """Whether nothing is under way any more: of the holder, which has been stopped,
+        or of a victim, whose last call may have arrived after it was."""
         if time.monotonic() - self.queue.arrivals[-1].at < 0.2:
+            return False
+        if not self.aws.is_idle:
             return False
         ((is_idle,),) = self.box.query(
             "SELECT command = 'Sleep' FROM information_schema.processlist"
@@ -303,7 +306,7 @@ def lanes(
         for number, name in enumerate(QUEUES):
             box = Box(server, schema, f"{schema}_{number}")
             stack.callback(box.drop)
-            lanes.append(Lane(box, aws.sqs.create_queue(name), tmp_path))
+            lanes.append(Lane(box, aws, aws.sqs.create_queue(name), tmp_path))
         yield lanes
 
 

@@ -29,6 +29,7 @@ import contextlib
 import functools
 import http
 import os
+import select
 import signal
 import socket
 import struct
@@ -131,7 +132,8 @@ class FakeAws:
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
         self._connections: dict[socket.socket, threading.Thread] = {}
-        self._numbers = 0
+        #: Calls that have begun, and those that have ended or hang.
+        self._numbers = self._finished = 0
 
     def __enter__(self) -> FakeAws:
         self._listen()
@@ -157,6 +159,14 @@ class FakeAws:
         """How many are open."""
         with self.changed:
             return len(self._connections)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has been sent to us that we have not looked at."""
+        with self.changed:
+            # None of them is closed while we look.
+            unread, _, _ = select.select(list(self._connections), [], [], 0)
+            return not unread and self._numbers == self._finished
 
     def wait_for(self, condition: Callable[[], object], timeout: float = 10) -> None:
         """Return as soon as ``condition`` holds; it is tried after every call, and
@@ -317,6 +327,7 @@ class FakeAws:
     def _finish(self, call: Call, outcome: str) -> None:
         call.outcome = outcome
         with self.changed:
+            self._finished += 1
             self.log.finish(call)
             self.changed.notify_all()
 
