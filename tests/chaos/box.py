@@ -101,8 +101,17 @@ class Box:
     @property
     def holder(self) -> int:
         """The process that holds the lease, 0 if nobody does."""
+        return self._holder_if("holder > 0")
+
+    @property
+    def leader(self) -> int:
+        """The process that holds the lease and is going to keep it: nobody newer has
+        asked for it. Else 0."""
+        return self._holder_if("holder > 0 AND holder = claim")
+
+    def _holder_if(self, condition: str) -> int:
         ((name,),) = self.query(
-            f"SELECT IF(holder > 0, holder_id, ':0') FROM {self.state}"
+            f"SELECT IF({condition}, holder_id, ':0') FROM {self.state}"
         )
         return int(str(name).rpartition(":")[2])
 

@@ -222,7 +222,8 @@ class Lane:
 
     def _is_taken_over(self, at: float) -> float:
         """When the successor was granted the lease, or a little before."""
-        until(lambda: self.box.holder == self._standby.pid, PATIENCE)
+        # Not as long as a claim of the victim makes it let the lease go.
+        until(lambda: self.box.leader == self._standby.pid, PATIENCE)
         now = time.monotonic()
         ((age,),) = self.box.query(
             "SELECT TIMESTAMPDIFF(MICROSECOND, expires_at - INTERVAL %s SECOND,"
