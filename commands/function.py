@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -177,6 +178,7 @@ def template(
             hint="--force overwrites it; -o writes elsewhere.",
         )
     write(path, content)
+    say(f"{path}: {format_}, {len(content):,} bytes")
 
 
 def is_something_else(path: Path) -> bool:
@@ -202,10 +204,22 @@ def read_ca(path: str) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
+    """All of it, or what was there stays. Raises EvtrigError."""
+    # Where a link leads to: it stays one.
+    target = path.resolve()
     try:
-        path.write_bytes(content)
+        if target.exists() and not target.is_file():
+            # Such as /dev/stdout, which nothing can take the place of.
+            target.write_bytes(content)
+            return
+        # On the same file system.
+        with TemporaryDirectory(prefix=".evtrig-", dir=target.parent) as folder:
+            draft = Path(folder, "draft")
+            draft.write_bytes(content)
+            draft.replace(target)
     except OSError as error:
         raise EvtrigError(
             f"cannot write {path}: {error.strerror}",
-            hint="See to its folder and its permissions, or write elsewhere with -o.",
+            hint="See to its folder, its permissions and to room on the disk, or write"
+            " elsewhere with -o.",
         ) from None

@@ -188,7 +188,9 @@ def test_nothing_reaches_a_template_without_quotes() -> None:
 def test_a_template_that_was_changed_is_not_overwritten() -> None:
     arguments = ("--format", "sam", "--sink", QUEUE, "-o", "evtrig.yml")
     assert run(*arguments).exit_code == 0
-    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert again.stderr.startswith("evtrig: evtrig.yml: sam, ")
     path = Path("evtrig.yml")
     path.write_text(f"{path.read_text()}# ours\n")
     again = run(*arguments)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -244,6 +246,43 @@ def test_what_is_no_archive_is_not_replaced(tmp_path: Path) -> None:
     for _ in range(2):
         assert build("-o", str(archive)).exit_code == 0
     assert archive.read_bytes().startswith(b"PK")
+
+
+def test_an_archive_stays_as_it_was_if_the_new_one_finds_no_room(
+    tmp_path: Path,
+) -> None:
+    archive = tmp_path / "evtrig-lambda.zip"
+    assert build("-o", str(archive)).exit_code == 0
+    before = archive.read_bytes()
+    with largest_file(len(before) // 2):
+        run = build("-o", str(archive))
+    assert run.exit_code == 1
+    assert run.stderr.startswith(f"evtrig: cannot write {archive}: File too large")
+    assert archive.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_an_archive_is_written_through_a_link_and_to_what_is_no_file(
+    tmp_path: Path,
+) -> None:
+    archive, link = tmp_path / "a.zip", tmp_path / "link.zip"
+    link.symlink_to(archive)
+    assert build("-o", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert archive.read_bytes().startswith(b"PK")
+    assert build("-o", os.devnull).exit_code == 0
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process gets larger; Python ignores the signal about it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
