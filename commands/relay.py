@@ -89,11 +89,9 @@ __all__ = ["relay"]
 )
 @option(
     "--metrics-host",
-    default="0.0.0.0",  # noqa: S104  who scrapes and probes is on another machine
-    show_default=True,
     metavar="ADDRESS",
     help="At this address only; 127.0.0.1 keeps it to this machine. Whoever reaches it"
-    " sees names of schemas and sinks, and nothing of a row.",
+    " sees names of schemas and sinks, and nothing of a row.  [default: all of them]",
 )
 def relay(
     dsn: Dsn,
@@ -110,7 +108,7 @@ def relay(
     max_attempts: int | None,
     max_age: float | None,
     metrics_port: int | None,
-    metrics_host: str,
+    metrics_host: str | None,
 ) -> None:
     """Publish the events in order, and delete what was acknowledged.
 
@@ -128,6 +126,11 @@ def relay(
         raise UsageError(
             "--once and --drain exclude each other",
             hint="--once is one batch, --drain is until the outbox is empty.",
+        )
+    if metrics_host is not None and metrics_port is None:
+        raise UsageError(
+            "--metrics-host is about --metrics-port",
+            hint="Give --metrics-port PORT too, or nothing is answered.",
         )
     policy = Policy(
         on_refused, max_attempts, max_age, parks_oversized=on_oversize == PARK
@@ -162,7 +165,8 @@ def relay(
             monitor = Monitor(
                 metrics,
                 outbox=outbox,
-                host=metrics_host,
+                # Who scrapes and probes a container is on another machine.
+                host=metrics_host or "0.0.0.0",  # noqa: S104
                 port=metrics_port,
                 hang=max(HANG, 3.0 * ttl),
             )

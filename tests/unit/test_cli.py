@@ -102,6 +102,7 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
         ("relay", "--dsn", "mysql://db"),
         ("relay", "--dsn", "mysql://db", "--sink", "stdout:", "--max-seconds", "-1"),
         ("relay", "--dsn", "mysql://db", "--sink", "stdout:", "--once", "--drain"),
+        ("relay", "--dsn", "mysql://db", "--sink", "stdout:", "--metrics-host", "::1"),
         ("relay", "--dsn", "mysql://db", "--sink", "pigeon:x"),
         ("demo", "--changes", "0"),
         ("init", "--dsn", "mysql://db"),
