@@ -23,9 +23,6 @@ __all__ = ["function"]
 ARCHIVE = "evtrig-lambda.zip"
 #: How a zip begins (PKWARE's APPNOTE 4.3.7, the signature of a local file header).
 ZIP = b"PK\x03\x04"
-#: What a destination in a Lambda cannot be: its disk goes with it, and what it prints
-#: would put rows into the log.
-LOCAL = ("stdout:", "file:")
 
 
 @click.group("lambda")
@@ -150,12 +147,8 @@ def template(
             hint="Give --sink URI, or --routes FILE; or set EVTRIG_SINK or"
             " EVTRIG_ROUTES.",
         )
+    routes.refuse_local()
     uris = tuple(routes.destinations.values())
-    if any(one.startswith(LOCAL) for one in uris):
-        raise UsageError(
-            "stdout: and file: are no destinations for a Lambda",
-            hint="Its disk goes with it, and its output is its log: name one at AWS.",
-        )
     text = render(
         format_,
         Choices(

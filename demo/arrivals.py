@@ -30,7 +30,7 @@ class Arrivals:
         #: When each came, by the clock.
         self.times: list[float] = []
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
         return ()
 
     def publish(

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 from ..errors import EvtrigError, SinkError, SinkUnavailable, UsageError
@@ -37,6 +38,8 @@ class Destinations:
         self._routes = routes
         self._places = places(routes) if routes else {}
         self._members: Sequence[Sink] = tuple(sinks.values())
+        #: What was said of sinks, by their names.
+        self._noted: set[tuple[str, str]] = set()
 
     @classmethod
     def make(cls, routes: Routes, *, claim_check: str | None = None) -> Destinations:
@@ -83,7 +86,43 @@ class Destinations:
                     extra={"action": "check", "reason": error.message},
                 )
                 continue
-            for notice in notices:
+            self._note(sink, notices)
+
+    def check_again(self) -> list[SinkError]:
+        """As `check`, for somebody who has little time and starts over and over: all
+        are asked at the same time, and once; what is known already is not said again.
+
+        Raises SinkError if none of them can be used. Returns what is wrong with the
+        others: each is asked again when it is to get its first event.
+        """
+        errors: list[SinkError] = []
+        with ThreadPoolExecutor(len(self._members), "check") as pool:
+            for sink, answer in zip(
+                self._members, pool.map(ask_once, self._members), strict=True
+            ):
+                if isinstance(answer, SinkError):
+                    errors.append(answer)
+                else:
+                    self._note(sink, answer)
+        if len(errors) == len(self._members):
+            for error in errors:
+                if not isinstance(error, SinkUnavailable):
+                    raise error
+        for error in errors:
+            log.warning(
+                "a destination does not answer, or cannot be used",
+                extra={
+                    "action": "check",
+                    "reason": error.message,
+                    "mend": error.hint,
+                },
+            )
+        return errors
+
+    def _note(self, sink: Sink, notices: Sequence[str]) -> None:
+        for notice in notices:
+            if (sink.name, notice) not in self._noted:
+                self._noted.add((sink.name, notice))
                 log.info(notice, extra={"action": "check", "sink": sink.name})
 
     def wanted(self, besides: Collection[str]) -> list[tuple[Route, bool]]:
@@ -114,6 +153,13 @@ class Destinations:
     def close(self) -> None:
         for sink in self._members:
             sink.close()
+
+
+def ask_once(sink: Sink) -> Sequence[str] | SinkError:
+    try:
+        return sink.check(once=True)
+    except SinkError as error:
+        return error
 
 
 def make(routes: Routes, name: str, claim_check: str | None) -> Sink:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import EvtrigError, SinkError, UsageError
+from ..errors import EvtrigError, SinkUnavailable, UsageError
 from .backlog import MEASURE_EVERY
 from .destinations import Destinations
 from .facts import Facts
@@ -62,18 +62,19 @@ class Function:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.settings = Settings.read(environment)
+        routes = read_routes(self.settings)
+        routes.refuse_local()
         self._destinations = Destinations.make(
-            read_routes(self.settings), claim_check=self.settings.claim_check
+            routes, claim_check=self.settings.claim_check
         )
-        self._is_checked = False
 
     def run(self, until: float) -> Summary:
         """Publish until then, by the monotonic clock, or until somebody newer takes
         over."""
         settings = self.settings
-        if not self._is_checked:
-            self._destinations.check()
-            self._is_checked = True
+        # Each time: a process may serve invocations for hours, and EventBridge says yes
+        # to events for a bus that somebody has deleted.
+        errors = self._destinations.check_again()
         options = Options(
             # What the destinations took to answer is gone.
             max_seconds=max(0.0, until - time.monotonic()),
@@ -89,15 +90,14 @@ class Function:
             metrics=Metrics(self._destinations.sinks),
             measure_every=MEASURE_EVERY,
         )
-        try:
-            with Reporter(relay.metrics, outbox=settings.outbox):
-                summary = relay.run()
-            for error in summary.unusable.values():
+        with Reporter(relay.metrics, outbox=settings.outbox):
+            summary = relay.run()
+        for error in summary.unusable.values():
+            raise error
+        for error in errors:
+            # One that did not answer may have taken everything since.
+            if not (summary.published and isinstance(error, SinkUnavailable)):
                 raise error
-        except SinkError:
-            # Somebody has changed something: look anew.
-            self._is_checked = False
-            raise
         return summary
 
     def close(self) -> None:

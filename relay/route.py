@@ -16,6 +16,9 @@ from ..errors import UsageError, nearest
 
 __all__ = ["NAME", "Route", "Routes", "is_like"]
 
+#: What a destination in a Lambda cannot be: its disk goes with it, and what it prints
+#: would put rows into the log.
+LOCAL = ("stdout:", "file:")
 #: Of a destination.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HINT = "See docs/routing.md."
@@ -46,6 +49,15 @@ class Routes:
     def single(cls, uri: str) -> Routes:
         """Everything to one sink."""
         return cls({"sink": uri}, (Route(("sink",)),))
+
+    def refuse_local(self) -> None:
+        """Raises UsageError for a destination that a Lambda cannot have."""
+        if any(uri.startswith(LOCAL) for uri in self.destinations.values()):
+            raise UsageError(
+                "stdout: and file: are no destinations for a Lambda",
+                hint="Its disk goes with it, and its output is its log: name one at"
+                " AWS.",
+            )
 
     @classmethod
     def from_json(cls, text: str, *, path: str) -> Routes:

@@ -162,13 +162,15 @@ class AwsSink(ABC, Generic[Entry]):
 
     # What all of them do
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
-        notices = self._ask(preflight_config())
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
+        notices = self._ask(client_config(1) if once else preflight_config())
         if thoroughly:
             self._try_to_send()
         return notices
 
     def _ask(self, config: Config) -> Sequence[str]:
+        # What is found now counts, whatever it was before.
+        self._is_checked = False
         client = self._made(config)
         try:
             notices = self._look(client)

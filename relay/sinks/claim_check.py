@@ -95,8 +95,10 @@ class ClaimCheck:
     def limits(self) -> Limits:
         return self._sink.limits
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
-        return self._sink.check(thoroughly=thoroughly)
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
+        # Somebody may have mended it meanwhile.
+        self._failure = None
+        return self._sink.check(thoroughly=thoroughly, once=once)
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

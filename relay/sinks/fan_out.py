@@ -44,10 +44,10 @@ class FanOut:
             calls=min(each.calls for each in limits),
         )
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
         found: list[str] = []
         for sink in self._sinks.values():
-            found += sink.check(thoroughly=thoroughly)
+            found += sink.check(thoroughly=thoroughly, once=once)
         return found
 
     def publish(
@@ -119,8 +119,8 @@ class Shared:
     def limits(self) -> Limits:
         return self._sink.limits
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
-        return self._sink.check(thoroughly=thoroughly)
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
+        return self._sink.check(thoroughly=thoroughly, once=once)
 
     def publish(
         self, events: Sequence[Event], may_send: Callable[[], bool]

@@ -42,7 +42,7 @@ class StdoutSink:
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
         return ()
 
     def publish(
@@ -98,7 +98,7 @@ class FileSink:
             self.close()
             raise
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
         return ()
 
     def publish(

@@ -65,13 +65,14 @@ class Sink(Protocol):
     def limits(self) -> Limits:
         """Final once it was checked."""
 
-    def check(self, *, thoroughly: bool = False) -> Sequence[str]:
+    def check(self, *, thoroughly: bool = False, once: bool = False) -> Sequence[str]:
         """Ask whether the sink can be used, and learn its limits: before the first
         event is published. What a user has to know of it, a sentence each.
 
         ``thoroughly`` is for somebody who asks just that: also what shows at the first
-        event anyway. Raises SinkError where it cannot be used, with what to mend. Sends
-        nothing.
+        event anyway. ``once`` is for somebody with little time: whoever is too busy to
+        answer is not asked again. May be called again, as long as nothing is published.
+        Raises SinkError where it cannot be used, with what to mend. Sends nothing.
         """
 
     def publish(

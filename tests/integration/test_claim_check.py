@@ -474,6 +474,16 @@ class TestTrouble:
         aws.faults.clear()
         assert outcomes(sink.publish([event(5), large(2)], always)) == "AA"
 
+    def test_whoever_asks_again_is_not_told_of_what_was_mended(
+        self, sink: ClaimCheck, aws: FakeAws
+    ) -> None:
+        """A Lambda does, in each invocation."""
+        aws.faults.add(Answer(s3.access_denied()), action="PutObject")
+        assert outcomes(sink.publish([event(1), large(2)], always)) == "AU"
+        aws.faults.clear()
+        sink.check()
+        assert outcomes(sink.publish([large(2)], always)) == "A"
+
     def test_nor_where_the_pointer_is_what_fails(
         self, sink: ClaimCheck, queue: Queue, aws: FakeAws
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -250,32 +251,98 @@ def test_a_third_starts_where_two_have_ended(
         assert shop.queue.arrived == n
 
 
-def test_its_destinations_are_asked_about_once_a_process(
+def test_its_destination_is_asked_about_each_time(
     shop: Shop, aws: FakeAws, invoke: Callable[[float], Future[dict[str, Any]]]
 ) -> None:
     for _ in range(2):
         invoke(6.1).result(20)
     asked = [call for call in aws.calls if call.action == "GetQueueAttributes"]
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+def test_a_bus_that_was_deleted_is_noticed_by_the_next_invocation(
+    shop: Shop,
+    aws: FakeAws,
+    monkeypatch: pytest.MonkeyPatch,
+    invoke: Callable[[float], Future[dict[str, Any]]],
+) -> None:
+    """EventBridge says yes to every event for it, and drops it."""
+    aws.eventbridge.create_bus("orders")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    monkeypatch.setenv("EVTRIG_SINK", "eventbridge:orders")
+    shop.change(1)
+    assert invoke(6.3).result(20)["published"] == 1
+    aws.eventbridge.delete_bus("orders")
+    shop.change(1)
+    with pytest.raises(InvocationError, match="Check the bus's name"):
+        invoke(6.3).result(20)
+    aws.eventbridge.create_bus("orders")
+    assert invoke(6.3).result(20)["published"] == 1
+
+
+@pytest.fixture
+def route_to(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Callable[[str], None]:
+    """Instead of one sink two destinations: the shop's queue, and the one of this URL
+    for what is of the type other.insert."""
+
+    def route_to(url: str) -> None:
+        routes = Routes(
+            {"other": f"sqs:{url}", "orders": f"sqs:{shop.queue.url}"},
+            (Route(("other",), type="other.insert"), Route(("orders",))),
+        )
+        path = tmp_path / "evtrig-relay.json"
+        path.write_text(routes.to_json())
+        monkeypatch.delenv("EVTRIG_SINK")
+        monkeypatch.setenv("EVTRIG_ROUTES", str(path))
+
+    return route_to
+
+
+def test_one_of_two_that_is_gone_stops_no_invocation_from_serving_the_other(
+    shop: Shop,
+    aws: FakeAws,
+    route_to: Callable[[str], None],
+    invoke: Callable[[float], Future[dict[str, Any]]],
+) -> None:
+    route_to(aws.sqs.create_queue("other").url)
+    aws.sqs.delete_queue("other")
+    for n in range(1, 4):
+        shop.change(1)
+        with pytest.raises(InvocationError, match="Check the queue's name"):
+            invoke(6.3).result(20)
+        assert shop.queue.arrived == n
+        assert shop.holder == 0
+    aws.sqs.create_queue("other")
+    shop.change(1)
+    assert invoke(6.3).result(20)["published"] == 1
+
+
+def test_one_of_two_that_hangs_does_not_use_up_the_time_of_the_other(
+    shop: Shop,
+    route_to: Callable[[str], None],
+    invoke: Callable[[float], Future[dict[str, Any]]],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        route_to(f"http://{host}:{port}/123456789012/other")
+        shop.change(1)
+        begun = time.monotonic()
+        told = invoke(12.0).result(20)
+    assert told["published"] == 1
+    # Of the 12 s 5 are kept; one time-out of 4 is lost, not one of each attempt.
+    assert time.monotonic() - begun < 8
 
 
 def test_routes_come_from_a_file(
     shop: Shop,
     aws: FakeAws,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Any,
+    route_to: Callable[[str], None],
     invoke: Callable[[float], Future[dict[str, Any]]],
 ) -> None:
     other = aws.sqs.create_queue("other")
-    routes = Routes(
-        {"orders": f"sqs:{shop.queue.url}", "other": f"sqs:{other.url}"},
-        (Route(("orders",), source="shop.orders"), Route(("other",))),
-    )
-    path = tmp_path / "evtrig-relay.json"
-    path.write_text(routes.to_json())
-    monkeypatch.delenv("EVTRIG_SINK")
-    monkeypatch.setenv("EVTRIG_ROUTES", str(path))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    route_to(other.url)
     shop.change(2)
     assert invoke(6.3).result(20)["published"] == 2
     assert (shop.queue.arrived, other.arrived) == (2, 0)
@@ -294,6 +361,8 @@ def test_routes_come_from_a_file(
         ("EVTRIG_RELAY_ON_OVERSIZE", "gs://x", "EVTRIG_RELAY_ON_OVERSIZE"),
         ("EVTRIG_TLS", "maybe", "EVTRIG_TLS"),
         ("EVTRIG_SINK", "sqz:x", "unknown scheme"),
+        ("EVTRIG_SINK", "stdout:", "no destinations for a Lambda"),
+        ("EVTRIG_SINK", "file:/tmp/events", "no destinations for a Lambda"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_what_to_do(
