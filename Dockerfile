@@ -17,7 +17,6 @@ COPY --from=build /opt/evtrig /opt/evtrig
 # The metrics are for whoever scrapes them from outside of the container.
 ENV PATH=/opt/evtrig/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    EVTRIG_RELAY_METRICS_HOST=0.0.0.0 \
     EVTRIG_RELAY_METRICS_PORT=9464
 # A number, because Kubernetes cannot tell of a name that it is not root.
 USER 65532:65532
