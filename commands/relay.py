@@ -6,6 +6,7 @@ Imports neither jinja2 nor yaml, so that it starts fast.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -27,6 +28,26 @@ if TYPE_CHECKING:
     from ..database.dsn import Dsn
 
 __all__ = ["relay"]
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """As any process is, and PID 1 of a container is not."""
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end(number: int, frame: object) -> None:
+    """End at once by this signal."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    # Only PID 1 gets here: to it the kernel delivers no signal without a handler
+    # (pid_namespaces(7)), and whoever sent it would wait, and then kill a relay that
+    # publishes.
+    os._exit(128 + number)
 
 
 @click.command()
@@ -93,6 +114,7 @@ __all__ = ["relay"]
     help="At this address only; 127.0.0.1 keeps it to this machine. Whoever reaches it"
     " sees names of schemas and sinks, and nothing of a row.  [default: all of them]",
 )
+@ended_by_sigterm()
 def relay(
     dsn: Dsn,
     uri: str | None,
@@ -213,7 +235,8 @@ def relay(
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM or SIGINT sets; a second one kills."""
+    """An event that the first SIGTERM or SIGINT sets; a second one does what it did
+    before."""
     stop = threading.Event()
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in signals}

@@ -5,14 +5,20 @@ The command asks the destination before it connects to the database, so these ne
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 from click.testing import CliRunner
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
-from fakes.faults import Answer
+from fakes.faults import Answer, Hang
 from fakes.service import AwsError
 from fakes.sns import Topic
 from fakes.sqs import Queue
@@ -235,6 +241,42 @@ class TestAtStart:
         sink = destination.open()
         assert outcomes(sink.publish(destination.events(), always)) == "A" * 10
         destination.close()
+
+
+class TestSignal:
+    """While it waits for the answer of a destination."""
+
+    def test_sigterm_ends_it_at_once(self, hanging: Queue, aws: FakeAws) -> None:
+        with relaying(hanging) as relay:
+            aws.wait_for(lambda: aws.calls)
+            relay.terminate()
+            assert relay.wait(5) == -signal.SIGTERM
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
+    def test_also_pid_1_of_a_container(self, hanging: Queue, aws: FakeAws) -> None:
+        """To it the kernel delivers no signal that has no handler."""
+        unshare = ("unshare", "--pid", "--fork", "--kill-child")
+        with relaying(hanging, *unshare) as outer:
+            aws.wait_for(lambda: aws.calls)
+            children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+            os.kill(int(children.read_text()), signal.SIGTERM)
+            assert outer.wait(5) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def hanging(aws: FakeAws) -> Queue:
+    aws.faults.add(Hang(), action="GetQueueAttributes")
+    return aws.sqs.create_queue("orders")
+
+
+@contextmanager
+def relaying(queue: Queue, *prefix: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = (*prefix, sys.executable, "-m", "evtrig", "relay", "--dsn", DSN)
+    with subprocess.Popen((*command, "--sink", f"sqs:{queue.url}")) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class TestMeanwhile:
