@@ -345,7 +345,7 @@ class Relay:
         if are_down != were_down:
             self.metrics.down(are_down)
         for name in are_down:
-            if name not in were_down:
+            if name not in were_down and not self._failure:
                 log.error(
                     "the sink takes next to nothing: taken for down, one batch at a"
                     " time",
@@ -425,6 +425,9 @@ class Relay:
         )
         for result, count in failed.items():
             self._summary.last_reason = result.reason
+            if is_error:
+                # That is said with what to do: here, or by whoever runs this.
+                continue
             log.warning(
                 "not acknowledged",
                 extra={

@@ -56,8 +56,8 @@ class StdoutSink:
         except OSError as error:
             raise SinkError(
                 f"cannot write to standard output: {error.strerror}",
-                hint="Whoever read it has gone. Events that were not acknowledged"
-                " stay in the outbox.",
+                hint="Whoever read it has gone. " * (error.errno == errno.EPIPE)
+                + "Events that were not acknowledged stay in the outbox.",
             ) from None
         return [ACKNOWLEDGED] * len(events)
 

@@ -356,8 +356,29 @@ def test_a_reader_that_goes_away_ends_the_relay_without_a_loss(user: User) -> No
         user.write(100)
         assert relay.wait(10) == 1
         said = relay.stderr.read()
-    assert "Traceback" not in said
-    assert "standard output" in said
+    leads, what, todo = said.splitlines()
+    assert "publishing" in leads
+    assert what == "evtrig: cannot write to standard output: Broken pipe"
+    assert "Whoever read it has gone." in todo
+    assert user.waiting() == 1
+
+
+def test_a_full_disk_is_not_taken_for_a_reader_that_has_gone(user: User) -> None:
+    user.install()
+    user.write(1)
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [EVTRIG, "relay", "--sink", "stdout:", "--drain"],
+            env=user.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+        )
+    assert ended.returncode == 1
+    *_, what, todo = ended.stderr.splitlines()
+    assert "No space left on device" in what
+    assert "gone" not in todo
     assert user.waiting() == 1
 
 
