@@ -14,8 +14,10 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 
+import botocore.session
 import pymysql
 import pytest
+from botocore.loaders import create_loader
 
 from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
@@ -46,6 +48,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # tests that press Ctrl-C would wait for ever.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_read_once() -> Iterator[None]:
+    """What botocore has read of AWS's service models serves all sessions of a process.
+
+    Reading is four fifths of what it takes to make a client, and tests make thousands.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
+        yield
 
 
 def pytest_report_header() -> list[str]:
