@@ -21,7 +21,7 @@ demo: servers venv ## all of evtrig on a throwaway server, in one command
 	@$(VENV)/bin/evtrig demo
 
 test: servers venv ministack ## every test, on every server there is (ARGS="-k lease -x")
-	@$(VENV)/bin/pytest -n $(PROCESSES) --maxschedchunk 1 --durations=10 $(ARGS)
+	@$(VENV)/bin/pytest -n $(PROCESSES) --dist loadgroup --durations=10 $(ARGS)
 
 soak: servers venv ## faults for MINUTES=10 a server (ARGS="--server mysql --seed 7")
 	@$(VENV)/bin/python tests/chaos/soak.py --minutes $(MINUTES) $(ARGS)

@@ -30,6 +30,9 @@ from fakes.sqs import Queue
 
 from evtrig.demo.server import ThrowawayServer
 
+# It keeps all of a machine busy: one of these at a time.
+pytestmark = pytest.mark.xdist_group("busy")
+
 #: Seconds of the lease.
 TTL = 2
 #: Outboxes that are tried at the same time, each with a queue: waiting for a lease to

@@ -26,6 +26,9 @@ from evtrig.database.connection import Connection
 from evtrig.database.dsn import Dsn
 from evtrig.demo.server import ThrowawayServer
 
+# It keeps all of a machine busy: one of these at a time.
+pytestmark = pytest.mark.xdist_group("busy")
+
 #: As in every run, so that one that fails fails again.
 SEED = "1042"
 #: Seconds; far more than any of it takes.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from chaos.soak import Options, Result, Soak
 
 from evtrig.demo.mysqld import Mysqld, Program
 from evtrig.demo.server import LocalServer
+
+# It keeps all of a machine busy: one of these at a time.
+pytestmark = pytest.mark.xdist_group("busy")
 
 #: As in every run, so that one that fails fails again.
 SEED = "1042"

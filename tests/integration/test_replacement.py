@@ -27,6 +27,9 @@ from evtrig.triggers.install import apply, prepare
 from evtrig.triggers.mutex import sole_installer
 from evtrig.triggers.spec import parse
 
+# It keeps all of a machine busy: one of these at a time.
+pytestmark = pytest.mark.xdist_group("busy")
+
 TABLES = ("orders", "people", "items")
 WRITERS = 4
 #: `EVTRIG_REPLACEMENTS=1000` for a longer run.
