@@ -177,11 +177,12 @@ def apply(
         except KeyboardInterrupt:
             # The statement goes on without us; the connection is of no more use.
             raise EvtrigError(
-                f"interrupted while it was to {step.title}{_in_part(step)}", hint=again
+                f"interrupted while it was to {step.title}{_left(todo, done)}",
+                hint=again,
             ) from None
         except ConnectionLost as error:
             raise EvtrigError(
-                f"cannot {step.title}: {error.message}{_in_part(step)}",
+                f"cannot {step.title}: {error.message}{_left(todo, done)}",
                 hint=f"{error.hint or ''} {again}".lstrip(),
             ) from None
         except EvtrigError as error:
@@ -211,5 +212,13 @@ def _undo(connection: Connection, done: list[Step], failed: Step) -> str:
     return f". Nothing is left on {failed.source}" if undo else ""
 
 
-def _in_part(step: Step) -> str:
-    return f". {step.source} may be captured in part" if step.kind == "trigger" else ""
+def _left(todo: Plan, done: Sequence[Step]) -> str:
+    """How a table is captured where nobody knows whether the next step was done."""
+    steps = todo.steps[len(done) :]
+    source = steps[0].source
+    if steps[0].kind != "trigger":
+        return ""
+    # A step that replaces a trigger has no undo: the trigger before it is there.
+    if any(step.undo for step in steps if step.source == source):
+        return f". {source} may be captured in part"
+    return f". {source} is captured all the same, by the triggers that it had"

@@ -517,6 +517,44 @@ def test_ctrl_c_says_what_may_be_left(
     assert len(triggers(shop)) == 6
 
 
+def test_ctrl_c_says_that_a_table_keeps_the_triggers_that_it_had(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    holder.rollback()
+    shop.run("install", "--yes")
+    exclude_status(shop)
+    holder.cursor().execute("SELECT * FROM orders")
+    process = shop.start("install", "--yes")
+    wait_for(lambda: "waits: " in shop.log(process))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    said = shop.log(process)
+    assert "interrupted while it was to create trigger" in said
+    assert f"{shop.schema}.orders is captured all the same" in said
+    assert "in part" not in said
+    shop.execute("INSERT INTO orders (id, status) VALUES (1, 'new')")
+    assert recorded(shop) == ["orders.insert"]
+    holder.rollback()
+    shop.run("install", "--yes")
+    assert len(triggers(shop)) == 6
+
+
+def test_ctrl_c_while_a_trigger_is_added_to_others_says_what_may_be_left(
+    shop: User, holder: pymysql.connections.Connection
+) -> None:
+    holder.rollback()
+    shop.run("install", "--yes")
+    exclude_status(shop)
+    name = TriggerName.of(shop.schema, "orders", "delete")
+    shop.execute(f"DROP TRIGGER `{name}`")
+    holder.cursor().execute("SELECT * FROM orders")
+    process = shop.start("install", "--yes")
+    wait_for(lambda: "waits: " in shop.log(process))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    assert f"{shop.schema}.orders may be captured in part" in shop.log(process)
+
+
 # Many steps
 
 
