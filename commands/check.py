@@ -94,7 +94,7 @@ def check(
             raise UsageError(
                 "--dry-run-rows and --ddl need a database", hint="Give --dsn."
             )
-        findings = check_destinations(routes)
+        findings = check_destinations(routes, uri)
         kept = tuple(finding for finding in findings if not ignored(finding, ignore))
         report(kept, as_json=as_json)
         return
@@ -122,29 +122,33 @@ def check(
         if rows is not None:
             findings = (*check_expressions(connection, spec, rows), *findings)
     if routes is not None:
-        findings = (*findings, *check_destinations(routes))
+        findings = (*findings, *check_destinations(routes, uri))
     kept = tuple(finding for finding in findings if not ignored(finding, ignore))
     report(kept, as_json=as_json)
 
 
-def check_destinations(routes: Routes) -> tuple[Finding, ...]:
-    """Whether each of them can be published to, and what is worth knowing of it."""
+def check_destinations(routes: Routes, only: str | None) -> tuple[Finding, ...]:
+    """Whether each of them can be published to, and what is worth knowing of it.
+
+    ``only`` is the URI where --sink has given it, and no name.
+    """
     from ..relay.sinks import make_sink
     from ..triggers.check import Finding
     from ..triggers.check.finding import advice
 
     found = []
-    is_one_of_several = len(routes.destinations) > 1
     for name, uri in routes.destinations.items():
+        # Not the whole URI: it may hold credentials where it is wrong, and for --ignore
+        # there would be too many colons in it.
+        about = name if only is None else uri.partition(":")[0]
         try:
             with contextlib.closing(make_sink(uri)) as sink:
                 for notice in sink.check(thoroughly=True):
-                    found.append(Finding("sink-notice", sink.name, notice, "", ()))
+                    found.append(Finding("sink-notice", about, notice, "", ()))
         except EvtrigError as error:
             finding = Finding(
                 "sink-unusable",
-                # Not the whole URI, which may hold credentials where it is wrong.
-                name if is_one_of_several else uri.partition(":")[0],
+                about,
                 error.message,
                 "evtrig relay ends at once; events stay in the outbox.",
                 advice(error.hint or ""),

@@ -109,6 +109,38 @@ def test_it_can_be_left_out_like_every_finding(aws: FakeAws) -> None:
     assert (code, findings) == (0, [])
 
 
+def test_what_is_wrong_and_what_is_to_know_of_a_sink_are_about_the_same_object(
+    aws: FakeAws,
+) -> None:
+    uri = made(aws)["sqs"]
+    _, (notice,) = check("--sink", uri)
+    _, (fault,) = check("--sink", f"{uri}-gone")
+    assert notice["object"] == fault["object"] == "sqs"
+    printed = CliRunner().invoke(main, ["check", "--sink", uri]).stdout
+    assert printed.startswith("notice: sqs: ")
+    assert check("--sink", uri, "--ignore", "sink-notice:sqs") == (0, [])
+    assert check("--sink", f"{uri}-gone", "--ignore", "sink-unusable:sqs") == (0, [])
+
+
+def test_with_routes_the_object_is_the_name_of_the_destination(
+    aws: FakeAws, tmp_path: Path
+) -> None:
+    path = tmp_path / "relay.yml"
+    path.write_text(
+        "version: 1\n"
+        "destinations:\n"
+        f"  orders: '{made(aws)['sqs']}'\n"
+        "routes: [{to: orders}]\n"
+    )
+    code, (notice,) = check("--routes", str(path))
+    assert (code, notice["object"]) == (0, "orders")
+    ignore = ("--ignore", "sink-notice:orders")
+    assert check("--routes", str(path), *ignore) == (0, [])
+    aws.faults.add(Answer(faults.access_denied()), action="GetQueueAttributes")
+    code, (fault,) = check("--routes", str(path))
+    assert (code, fault["object"]) == (3, "orders")
+
+
 def test_without_a_database_and_a_sink_there_is_nothing_to_check(aws: FakeAws) -> None:
     result = CliRunner().invoke(main, ["check"])
     assert result.exit_code == 2
