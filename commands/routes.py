@@ -147,15 +147,20 @@ def route(node: Node, number: int, known: Routes, spec: Spec | None) -> Route:
     if problem:
         raise to.place.error(f"{what}: {problem}", hint=HINT)
     if spec is not None:
-        check_known(fields.get("source"), sources(spec), f"`source` of {what}")
+        source = fields.get("source")
+        check_known(source, sources(spec), sources(spec), f"`source` of {what}")
         # What the application emits has the type that it likes.
         if not spec.emit:
-            check_known(fields.get("type"), types(spec), f"`type` of {what}")
+            meant = usual_types(spec)
+            check_known(fields.get("type"), types(spec), meant, f"`type` of {what}")
     return made
 
 
-def check_known(node: Node | None, names: Collection[str], what: str) -> None:
-    """A route that no event can ever take is a slip of the pen."""
+def check_known(
+    node: Node | None, names: Collection[str], meant: Collection[str], what: str
+) -> None:
+    """A route that no event can ever take is a slip of the pen; ``meant`` are those of
+    the names that the user may have had in mind."""
     from ..triggers import document
 
     if node is None:
@@ -164,7 +169,7 @@ def check_known(node: Node | None, names: Collection[str], what: str) -> None:
     if not any(is_like(name, pattern) for name in names):
         raise node.place.error(
             f"{what}: the spec has nothing like `{document.shown(pattern)}`"
-            + document.did_you_mean(pattern, names),
+            + document.did_you_mean(pattern, meant),
             hint="Routes of events that the spec does not know belong into a file of"
             " their own.",
         )
@@ -176,10 +181,19 @@ def sources(spec: Spec) -> set[str]:
 
 
 def types(spec: Spec) -> set[str]:
+    """Of every event that there may be: a "read" is written by a backfill in SQL of the
+    user's own, and a "gap" may wait from when the spec had `bypass`."""
+    besides = {f"{table.name}.{o}" for table in spec.tables for o in ("gap", "read")}
+    return usual_types(spec) | besides
+
+
+def usual_types(spec: Spec) -> set[str]:
+    """Of the events that docs/spec.md says there are with this spec."""
     from ..triggers.trigger import OPERATIONS
 
     found = set()
     for table in spec.tables:
-        found |= {f"{table.name}.{o}" for o in (*OPERATIONS, "gap", "read")}
+        gap = () if table.bypass is None else ("gap",)
+        found |= {f"{table.name}.{o}" for o in (*OPERATIONS, *gap)}
         found |= {event.type for event in table.events}
     return found

@@ -59,6 +59,9 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 # NUL and halves of a surrogate pair can only come from an escape such as "\0".
 _NOT_IN_SQL = re.compile("[\0\ud800-\udfff]")
 
+# With nothing behind it that could be its value.
+_LAST_COLON = re.compile(r": *(?:$|[\n\r,}\]]| #)")
+
 # A tab in a line that is only a comment hurts nobody.
 _TAB = re.compile(r"^(?! *#)[^\t\n]*\t", re.MULTILINE)
 
@@ -437,7 +440,7 @@ def _events(text: str, path: str) -> Iterator[yaml.Event]:
         while loader.check_event():
             yield loader.get_event()
     except yaml.MarkedYAMLError as exc:
-        raise _not_yaml(exc, path) from None
+        raise _not_yaml(exc, text, path) from None
     except (ValueError, OverflowError):
         # chr() of an escape such as "\UFFFFFFFF", int() of a very long %YAML 1.1…
         raise _mark(loader.get_mark(), path).error(
@@ -446,7 +449,7 @@ def _events(text: str, path: str) -> Iterator[yaml.Event]:
         ) from None
 
 
-def _not_yaml(exc: yaml.MarkedYAMLError, path: str) -> SpecError:
+def _not_yaml(exc: yaml.MarkedYAMLError, text: str, path: str) -> SpecError:
     problem = exc.problem or "cannot be read"
     if exc.context and exc.context_mark:
         line = exc.context_mark.line + 1
@@ -455,10 +458,17 @@ def _not_yaml(exc: yaml.MarkedYAMLError, path: str) -> SpecError:
     error = SpecError(f"not YAML: {problem}", path=path)
     if mark:
         error = _mark(mark, path).error(f"not YAML: {problem}")
-    error.hint = (
-        "Check the indentation and the quotes here; a text with a colon and a space, "
-        "or one that begins with `, @, %, a quote or a bracket, goes in double quotes."
-    )
+    if mark and _LAST_COLON.match(text, mark.index):
+        error.hint = (
+            'A text that ends in a colon goes in double quotes: "stdout:". A key of a '
+            "mapping below another one begins a line of its own."
+        )
+    else:
+        error.hint = (
+            "Check the indentation and the quotes here; a text with a colon and a "
+            "space, or one that begins with `, @, %, a quote or a bracket, goes in "
+            "double quotes."
+        )
     return error
 
 

@@ -202,6 +202,45 @@ def test_a_route_that_no_event_of_the_spec_takes_is_a_mistake(
         read_routes(written(tmp_path, SPEC.replace(before, after)))
 
 
+def test_no_type_is_suggested_that_no_page_mentions(tmp_path: Path) -> None:
+    for lacking in ("OrderShipped", "orders.reat"):
+        text = SPEC.replace("type: OrderShipped, on", "type: Paid, on")
+        text = text.replace("type: OrderShipped, to", f"type: {lacking}, to")
+        with pytest.raises(SpecError) as raised:
+            read_routes(written(tmp_path, text))
+        assert "the spec has nothing like" in raised.value.message
+        assert ".read" not in raised.value.message
+
+
+@pytest.mark.parametrize("lines", ["", "    bypass: for-the-nightly-import\n"])
+def test_a_gap_is_suggested_where_there_can_be_one(tmp_path: Path, lines: str) -> None:
+    text = SPEC.replace("type: OrderShipped, to", "type: orders.gaps, to")
+    text = text.replace("    events:\n", f"{lines}    events:\n")
+    with pytest.raises(SpecError) as raised:
+        read_routes(written(tmp_path, text))
+    assert ("did you mean `orders.gap`?" in raised.value.message) == bool(lines)
+
+
+@pytest.mark.parametrize(
+    "destinations",
+    [
+        "\n  a: stdout:",
+        "\n  a: stdout: # for now",
+        "\n  a: file:\n  b: kinesis:b",
+        " {a: stdout:}",
+        " {a: stdout:, b: file:x}",
+    ],
+)
+def test_a_destination_that_ends_in_a_colon_goes_in_quotes(
+    tmp_path: Path, destinations: str
+) -> None:
+    text = f"version: 1\ndestinations:{destinations}\nroutes: [{{to: a}}]\n"
+    with pytest.raises(SpecError) as raised:
+        read_routes(written(tmp_path, text))
+    hint = raised.value.hint or ""
+    assert 'A text that ends in a colon goes in double quotes: "stdout:"' in hint
+
+
 def test_check_reads_the_routes_of_its_spec_before_it_connects(tmp_path: Path) -> None:
     path = written(tmp_path, SPEC.replace("source: shop.orders", "source: shop.order"))
     arguments = ["check", "--spec", path, "--dsn", "mysql://nobody@127.0.0.1:1/shop"]
