@@ -85,9 +85,12 @@ HINTS = {
     CANNOT_CONNECT: "Check the host and the port in the DSN, that the server runs"
     " and that a firewall lets you through.",
     TLS_FAILED: "The server has no TLS, or somebody in between hides it; nothing secret"
-    " was sent. Turn it on at the server; --tls off is for networks you trust.",
-    CLEAR_PASSWORD: "Give --tls verify (or ca): then only the right server gets it.",
-    TLS_REQUIRED: "Give --tls verify, with the CA of the server: --tls-ca FILE.",
+    " was sent. Turn it on at the server; --tls off, or EVTRIG_TLS, is for networks you"
+    " trust.",
+    CLEAR_PASSWORD: "Give --tls verify (or ca), or EVTRIG_TLS: then only the right"
+    " server gets it.",
+    TLS_REQUIRED: "Give --tls verify, or EVTRIG_TLS, with the CA of the server:"
+    " --tls-ca FILE, or EVTRIG_TLS_CA.",
     PLUGIN_NOT_LOADED: "Enable IAM authentication at the RDS instance or cluster, or"
     " load the plugin that the account names.",
     AUTHENTICATION_PLUGIN: "The account uses an authentication plugin that PyMySQL"

@@ -64,8 +64,10 @@ def hint_of(dsn: Dsn) -> str:
         case None:
             hint = (
                 "Check the user and the password in EVTRIG_DSN (special characters are"
-                " percent-encoded, @ is %40), or keep them in a --defaults-file."
+                " percent-encoded, @ is %40), or keep them in a --defaults-file, in a"
+                " Lambda in a secret."
             )
     if dsn.policy.mode == "off":
-        hint += " An account that REQUIREs SSL is refused like this too: give --tls."
+        hint += " An account that REQUIREs SSL is refused like this too: give --tls,"
+        hint += " or EVTRIG_TLS."
     return hint

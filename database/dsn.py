@@ -83,12 +83,14 @@ class Dsn:
             raise UsageError(
                 f"auth={IAM} and TLS mode {self.tls} exclude each other",
                 hint="The token goes to the server in clear inside TLS, so the server"
-                " has to be the right one: leave --tls out, and give --tls-ca rds.",
+                " has to be the right one: leave --tls, or EVTRIG_TLS, out, and give"
+                " --tls-ca rds, or EVTRIG_TLS_CA.",
             )
         if self.tls == "required" and self.ssl_ca:
             raise UsageError(
                 "TLS mode required checks no certificate, and would ignore the CA file",
-                hint="--tls ca checks the certificate, --tls verify the host name too.",
+                hint="--tls ca, or EVTRIG_TLS, checks the certificate, verify the host"
+                " name too.",
             )
 
     @classmethod

@@ -102,8 +102,9 @@ class Tls:
             problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         raise UsageError(
             f"the CA file {path} {problem}",
-            hint="Name a PEM file (-----BEGIN CERTIFICATE-----) with --tls-ca, or leave"
-            " it out to trust the CAs of the system.",
+            hint="Name a PEM file (-----BEGIN CERTIFICATE-----) with --tls-ca, or"
+            " EVTRIG_TLS_CA, or leave it out to trust the CAs of the system. For a"
+            " Lambda evtrig lambda build --tls-ca FILE packs it, as /var/task/ca.pem.",
         )
 
     def explain(self, error: ssl.SSLError, host: str) -> tuple[str, str]:
@@ -123,8 +124,8 @@ class Tls:
         if code in OTHER_NAME:
             return text, (
                 f"Connect under a name that the certificate has; {host} is none. --tls"
-                " ca checks only who has signed it: enough for a CA that signs nothing"
-                " but your databases."
+                " ca, or EVTRIG_TLS, checks only who has signed it: enough for a CA"
+                " that signs nothing but your databases."
             )
         if code in UNKNOWN_ISSUER:
             return text, self._unknown_issuer(host)
@@ -134,8 +135,8 @@ class Tls:
         if is_rds(host):
             if ".proxy-" in host:
                 return (
-                    "Leave --tls-ca out: RDS Proxy has certificates of Amazon Trust"
-                    " Services, which is among the CAs of the system."
+                    "Leave --tls-ca, or EVTRIG_TLS_CA, out: RDS Proxy has certificates"
+                    " of Amazon Trust Services, which is among the CAs of the system."
                 )
             if self.ca is None:
                 return (
@@ -148,7 +149,8 @@ class Tls:
             return (
                 "Name the file of the CA that has signed it: --tls-ca FILE, or"
                 " EVTRIG_TLS_CA. Where MySQL has made its certificates itself, that is"
-                " ca.pem in its data folder, with --tls ca: they name no host."
+                " ca.pem in its data folder, with --tls ca, or EVTRIG_TLS: they name no"
+                " host."
             )
         return f"{self.ca} does not hold the CA that has signed it; name the right one."
 
@@ -171,5 +173,6 @@ def find_bundle() -> str:
     raise UsageError(
         f"the CA bundle of Amazon RDS is not here ({BUNDLE_VARIABLE} is not set, and"
         f" none of {', '.join(BUNDLES)} is there)",
-        hint=f"Get {RDS_BUNDLE} and put it there, or name it: --tls-ca FILE.",
+        hint=f"Get {RDS_BUNDLE} and put it there, or name it: --tls-ca FILE, or"
+        " EVTRIG_TLS_CA.",
     )

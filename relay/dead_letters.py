@@ -21,7 +21,7 @@ from ..database.dsn import Dsn
 from ..errors import ConnectionLost, DatabaseError, EvtrigError, nearest
 from .envelope import is_json
 from .letter import Key, Letter, Pairs, PutBack, Selection, name_of, parse
-from .privilege import DENIED, Probes, lacking
+from .privilege import DENIED, ELSEWHERE, Probes, lacking
 from .statements import JSON_COLUMNS, PIECES
 
 __all__ = ["DeadLetters"]
@@ -180,8 +180,8 @@ class DeadLetters:
         if error.number in (NO_SUCH_TABLE, UNKNOWN_DATABASE):
             return EvtrigError(
                 f"there are no dead letters in {self}: {error.text} ({error.number})",
-                hint="Is --outbox right? Run evtrig install: it adds the table to an"
-                " outbox that an older version has made.",
+                hint=f"{ELSEWHERE} Run evtrig install: it adds the table to an outbox"
+                " that an older version has made.",
             )
         if error.number in DENIED:
             return self._lacking(LOOKS, "read") or error

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from ..database.connection import (
+    NO_SUCH_TABLE,
     READ_ONLY,
     RETRY,
     SPECIFIC_ACCESS_DENIED,
@@ -29,7 +30,7 @@ from .envelope import is_json
 from .event import Event
 from .floor import Transaction
 from .lease import TTL, Holder
-from .privilege import DENIED, lacking
+from .privilege import DENIED, ELSEWHERE, lacking
 from .route import Route
 from .statements import (
     CLAIM,
@@ -195,8 +196,11 @@ class Outbox:
             return DatabaseError(
                 f"there is no schema {self._schema} at {self._connection.dsn}",
                 number=error.number,
-                hint="Is --outbox right? evtrig install makes the schema.",
+                hint=f"{ELSEWHERE} evtrig install makes the schema.",
             )
+        if error.number == NO_SUCH_TABLE:
+            # MariaDB says so of a schema that is not there too.
+            error.hint = f"{ELSEWHERE} {error.hint}"
         return error
 
     def close(self) -> None:

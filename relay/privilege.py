@@ -13,10 +13,13 @@ from ..database.connection import (
 )
 from ..errors import DatabaseError, EvtrigError
 
-__all__ = ["DENIED", "Probes", "lacking"]
+__all__ = ["DENIED", "ELSEWHERE", "Probes", "lacking"]
 
 #: The account may not do that.
 DENIED = frozenset({DATABASE_ACCESS_DENIED, TABLE_ACCESS_DENIED, COLUMN_ACCESS_DENIED})
+
+#: Where an outbox is looked for that is another one. A Lambda has the variable only.
+ELSEWHERE = "Is --outbox, or EVTRIG_OUTBOX, right?"
 
 Probes: TypeAlias = Mapping[tuple[str, str], str]
 
@@ -65,6 +68,6 @@ def lacking(
     to = "@".join(f"`{p.replace('`', '``')}`" for p in account.rsplit("@", 1))
     return EvtrigError(
         f"{account} lacks the privilege {' and '.join(missing)}; nothing was {done}."
-        " Is --outbox right?",
+        f" {ELSEWHERE}",
         hint="; ".join(f"GRANT {privilege} TO {to}" for privilege in missing),
     )

@@ -203,6 +203,7 @@ class TestLease:
         with pytest.raises(DatabaseError) as raised:
             Outbox.connect(Dsn.parse(server.dsn), f"{schema}_none", ttl=10)
         assert raised.value.number in (1146, 1049)
+        assert "--outbox, or EVTRIG_OUTBOX" in (raised.value.hint or "")
         assert not isinstance(raised.value, ConnectionLost)
 
 

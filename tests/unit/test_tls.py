@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from evtrig.database import tls
+from evtrig.database.connection import HINTS
+from evtrig.database.credentials import hint_of
+from evtrig.database.dsn import Dsn
 from evtrig.database.tls import RDS_BUNDLE, Tls, find_bundle, is_rds
 from evtrig.errors import UsageError
 
@@ -58,12 +63,53 @@ def test_an_rds_host_is_told_where_its_ca_is_and_which_option_to_give(
 
 
 def test_an_rds_proxy_has_a_ca_of_the_system() -> None:
-    assert "Leave --tls-ca out" in hint(20, PROXY, ca="rds")
+    advice = hint(20, PROXY, ca="rds")
+    assert "Leave --tls-ca, or EVTRIG_TLS_CA, out" in advice
 
 
 @pytest.mark.parametrize("host", ["db.example.com", "rds.amazonaws.com.evil.example"])
 def test_another_host_is_told_nothing_of_rds(host: str) -> None:
     assert RDS_BUNDLE not in hint(20, host)
+
+
+def usage(call: Callable[[], object]) -> str:
+    with pytest.raises(UsageError) as caught:
+        call()
+    return str(caught.value.hint)
+
+
+def test_a_hint_that_names_an_option_names_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Lambda has no options."""
+    monkeypatch.delenv("EVTRIG_RDS_CA", raising=False)
+    monkeypatch.setattr(tls, "BUNDLES", ())
+    absent = str(tmp_path / "ca.pem")
+    iam = "mysql://relay@db.example.com/?auth=rds-iam&tls=off"
+    hints = [
+        *(hint(code, host) for code in (18, 62) for host in ("db", RDS_HOST)),
+        hint(20, PROXY, ca="rds"),
+        *map(str, HINTS.values()),
+        hint_of(Dsn("db", user="relay", tls="off")),
+        usage(Tls("verify", absent).context),
+        usage(find_bundle),
+        usage(lambda: Dsn("db", tls="required", ssl_ca=absent)),
+        usage(lambda: Dsn.parse(iam)),
+    ]
+    assert sum("--tls" in text for text in hints) > 9
+    for text in hints:
+        for option, variable in (
+            (r"--tls\b(?!-)", r"EVTRIG_TLS\b"),
+            (r"--tls-ca\b", r"EVTRIG_TLS_CA\b"),
+        ):
+            assert bool(re.search(option, text)) <= bool(re.search(variable, text)), (
+                text
+            )
+
+
+def test_a_ca_that_was_not_packed_is_said_to_be_packed_by_build(tmp_path: Path) -> None:
+    advice = usage(Tls("verify", str(tmp_path / "ca.pem")).context)
+    assert "evtrig lambda build --tls-ca FILE" in advice
 
 
 def test_a_failure_that_is_no_refusal_names_the_versions() -> None:
