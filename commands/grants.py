@@ -168,8 +168,13 @@ def destinations_of(routes_path: str | None) -> tuple[str, ...]:
 
 
 def read_here(region: str | None, account: str | None) -> Here:
-    from ..relay.permission import ACCOUNT, Here
+    from ..relay.permission import A_REGION, ACCOUNT, Here
 
+    if region is not None and not A_REGION.fullmatch(region):
+        raise UsageError(
+            f"{region!r} cannot be a region of AWS",
+            hint="Write its code, such as eu-west-1: aws configure get region",
+        )
     if account is not None and not ACCOUNT.fullmatch(account):
         raise UsageError(
             f"{account!r} is no account number of AWS",

@@ -65,6 +65,8 @@ AWS = "aws"
 #: Manager secret?").
 RANDOM = re.compile(r"-[A-Za-z0-9]{6}$")
 ACCOUNT = re.compile(r"\d{12}")
+#: What a region can be called; AWS adds some every year.
+A_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 #: Of a cluster, an instance, a proxy: what rds-db:connect is allowed on ("Creating and
 #: using an IAM policy for IAM database access", Amazon RDS User Guide).
 RESOURCE = re.compile(r"(cluster|db|prx)-[A-Za-z0-9]+")

@@ -16,6 +16,7 @@ from evtrig.cli import main
 from evtrig.database.dsn import Dsn
 from evtrig.errors import UsageError
 from evtrig.relay.permission import (
+    A_REGION,
     DESTINATIONS,
     Here,
     Permission,
@@ -266,6 +267,17 @@ def test_grants_prints_the_policy_of_everything_that_is_given(tmp_path: Path) ->
     assert all(re.fullmatch(r"[A-Za-z0-9]+", sid) for sid in sids)
 
 
+def test_every_region_that_boto3_knows_can_be_one() -> None:
+    session = botocore.session.get_session()
+    regions = {
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("sqs", partition)
+    }
+    assert len(regions) > 30
+    assert [region for region in regions if not A_REGION.fullmatch(region)] == []
+
+
 def test_the_bucket_is_in_the_partition_of_the_destination() -> None:
     queue = "sqs:https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders"
     run = grants("--sink", queue, "--on-oversize", "s3://orders-large")
@@ -280,6 +292,9 @@ def test_the_bucket_is_in_the_partition_of_the_destination() -> None:
         (("--sink", "stdout:"), "nothing to allow"),
         (("--sink", f"{QUEUE}?atributes=type"), "an option that it does not know"),
         (("--sink", QUEUE, "--aws-account", "42"), "no account number"),
+        (("--sink", "kinesis:a", "--aws-region", "Ireland"), "cannot be a region"),
+        (("--sink", QUEUE, "--aws-region", "eu-west-1a"), "cannot be a region"),
+        (("--sink", QUEUE, "--aws-region", ""), "cannot be a region"),
         (("--sink", QUEUE, "--kms-key", "orders"), "not the ARN of a KMS key"),
         (("--sink", QUEUE, "--on-oversize", "s3://A"), "--on-oversize names no"),
         (("--sink", "kinesis:audit"), "is a name"),
