@@ -4,11 +4,17 @@ takes and hands out again is what was sent."""
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.aws import FakeAws
+from integration.box import Box
 from integration.destination import always, event, outcomes
 from integration.stand_in import Theirs
 
@@ -179,3 +185,37 @@ class TestRefusals:
             with pytest.raises(SinkError, match="not") as raised:
                 open_(uri)
             assert "account and the region" in (raised.value.hint or "")
+
+
+def test_what_the_documentation_says_of_trying_it_without_aws(
+    box: Box, second_opinion: str, tmp_path: Path
+) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/sinks.md").read_text()
+    _, commands = re.findall(
+        r"^```sh\n(.*?)^```", text.partition("## Without AWS\n")[2], re.M | re.S
+    )[:2]
+    printed = "AWS_ENDPOINT_URL=http://127.0.0.1:4566"
+    assert printed in commands
+    box.insert(3, keys=1)
+    ended = subprocess.run(
+        [
+            "bash",
+            "-e",
+            "-c",
+            commands.replace(printed, f"AWS_ENDPOINT_URL={second_opinion}"),
+        ],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "EVTRIG_DSN": box.dsn,
+            "EVTRIG_OUTBOX": box.schema,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [event["after"]["n"] for event in events] == [0, 1, 2]
+    assert len(box) == 0
