@@ -7,13 +7,16 @@ large, what a call that failed means, and what nobody but a person can mend, is 
 
 from __future__ import annotations
 
+import contextlib
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import boto3
 import botocore.exceptions
+import botocore.parsers
 from botocore.config import Config
 
 from ...database.aws import error_code, reason_of, region_of
@@ -25,10 +28,14 @@ from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 from .uri import Uri
 
 __all__ = [
+    "UNMENTIONED",
     "AwsSink",
+    "Unreadable",
     "hint_of",
     "is_arn",
     "make_client",
+    "member",
+    "reading",
     "region_of_arn",
     "session",
     "size_of",
@@ -79,6 +86,8 @@ HINTS: Mapping[str, str] = {
     "KmsInvalidKeyUsage": f"{KMS} is not one for encrypting: choose another.",
     "KmsOptInRequired": "Sign the account up for KMS.",
 }
+#: Of an entry of which the answer to its call does not say how it fared.
+UNMENTIONED = Result(Outcome.UNKNOWN, "not mentioned in the answer")
 NO_CREDENTIALS = (
     "Set AWS_PROFILE, or give this machine, container or function a role; see"
     ' "Credentials" in boto3\'s documentation.'
@@ -106,6 +115,37 @@ def hint_of(
     if hint is None:
         return None
     return hint.format(action=action, kind=kind, where=where, region=region)
+
+
+class Unreadable(Exception):
+    """What was answered is no answer of the service, but a proxy's perhaps. How that
+    showed, without anything of it."""
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Raises Unreadable where botocore cannot read what was answered.
+
+    For what is no XML it has a ResponseParserError, which is no BotoCoreError; of other
+    text it raises whatever its parsers come upon: a KeyError, an AttributeError, a
+    UnicodeDecodeError (botocore 1.44, parsers.py). Anywhere else they are mistakes.
+    """
+    try:
+        yield
+    except Exception as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        modules = {frame.f_globals.get("__name__") for frame, _ in frames}
+        if botocore.parsers.__name__ not in modules:
+            raise
+        # Not its text, which may be all that was answered.
+        raise Unreadable(type(error).__name__) from None
+
+
+def member(answer: Any, name: str) -> Any:
+    """A member that every answer of a call has. Raises Unreadable."""
+    if name not in answer:
+        raise Unreadable(f"no {name}")
+    return answer[name]
 
 
 class AwsSink(ABC, Generic[Entry]):
@@ -151,13 +191,15 @@ class AwsSink(ABC, Generic[Entry]):
 
     @abstractmethod
     def _call(self, entries: Sequence[Entry]) -> Sequence[Result]:
-        """One call. An entry's reason is its error code."""
+        """One call. An entry's reason is its error code; of one that the answer does
+        not tell of it is UNMENTIONED."""
 
     @abstractmethod
     def _look(self, client: Any) -> Sequence[str]:
         """Ask for the destination and take over its limits; what is worth knowing.
 
-        Raises SinkError for a destination that cannot be used as it is.
+        Raises SinkError for a destination that cannot be used as it is, Unreadable for
+        an answer that lacks what it must have.
         """
 
     # What all of them do
@@ -173,10 +215,11 @@ class AwsSink(ABC, Generic[Entry]):
         self._is_checked = False
         client = self._made(config)
         try:
-            notices = self._look(client)
+            with reading():
+                notices = self._look(client)
         except botocore.exceptions.ClientError as error:
             raise self._unusable(error_code(error), self.describe) from None
-        except botocore.exceptions.BotoCoreError as error:
+        except (botocore.exceptions.BotoCoreError, Unreadable) as error:
             raise unusable(self.name, error) from None
         finally:
             client.close()
@@ -192,11 +235,12 @@ class AwsSink(ABC, Generic[Entry]):
         finds some faults and no certainty.
         """
         try:
-            self._call([])
+            with reading():
+                self._call([])
         except botocore.exceptions.ClientError as error:
             if plain(error_code(error)) in HINTS:
                 raise self._unusable(error_code(error), self.send) from None
-        except botocore.exceptions.BotoCoreError as error:
+        except (botocore.exceptions.BotoCoreError, Unreadable) as error:
             raise unusable(self.name, error) from None
 
     def publish(
@@ -264,7 +308,8 @@ class AwsSink(ABC, Generic[Entry]):
         self, entries: Sequence[Entry], may_send: Callable[[], bool]
     ) -> Sequence[Result]:
         try:
-            answers = self._call(entries)
+            with reading():
+                answers = self._call(entries)
         except LeaseRanOut:
             return [LEASE_RAN_OUT] * len(entries)
         except botocore.exceptions.ClientError as error:
@@ -279,6 +324,9 @@ class AwsSink(ABC, Generic[Entry]):
         except botocore.exceptions.BotoCoreError as error:
             # Timed out or cut off: they may have been taken, or not.
             return [Result(Outcome.UNKNOWN, type(error).__name__)] * len(entries)
+        except Unreadable as error:
+            # Whoever answered it may have passed it on.
+            return [Result(Outcome.UNKNOWN, str(error))] * len(entries)
         for answer in answers:
             # Of an entry alone, and true of all: nobody's events are to blame.
             if answer.outcome is Outcome.REFUSED and plain(answer.reason) in HINTS:
@@ -366,6 +414,12 @@ def make_client(
 
 def unusable(name: str, error: Exception) -> SinkError:
     """AWS could not even be asked."""
+    if isinstance(error, Unreadable):
+        return SinkUnavailable(
+            f"cannot use {name}: what answers is not AWS: {error}",
+            hint="Look at what is in between, a proxy (HTTPS_PROXY) or a load balancer,"
+            " and at AWS_ENDPOINT_URL.",
+        )
     if isinstance(error, botocore.exceptions.NoRegionError):
         return SinkError(
             f"no AWS region for {name}",

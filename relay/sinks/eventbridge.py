@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn, session, size_of
+from .aws import (
+    UNMENTIONED,
+    AwsSink,
+    is_arn,
+    make_client,
+    member,
+    region_of_arn,
+    session,
+    size_of,
+)
 from .message import escaped
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
@@ -76,7 +85,7 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
         super().__init__(uri, aws, client)
 
     def _look(self, client: EventBridgeClient) -> Sequence[str]:
-        client.describe_event_bus(Name=self._bus)
+        member(client.describe_event_bus(Name=self._bus), "Arn")
         return [UNORDERED]
 
     def _entry(self, event: Event) -> tuple[PutEventsRequestEntryTypeDef, int] | Result:
@@ -98,7 +107,10 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
     def _call(
         self, entries: Sequence[PutEventsRequestEntryTypeDef]
     ) -> Sequence[Result]:
-        answer = self._client.put_events(Entries=entries)
+        found = self._client.put_events(Entries=entries).get("Entries", ())
+        if len(found) != len(entries):
+            # Which they are is known by their places only.
+            return [UNMENTIONED] * len(entries)
         return [
             ACKNOWLEDGED
             if "EventId" in entry
@@ -108,5 +120,5 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
                 else Outcome.REFUSED,
                 str(entry.get("ErrorCode", "no code")),
             )
-            for entry in answer["Entries"]
+            for entry in found
         ]

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn, session
+from .aws import (
+    UNMENTIONED,
+    AwsSink,
+    is_arn,
+    make_client,
+    member,
+    region_of_arn,
+    session,
+)
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
 
@@ -82,7 +90,7 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
         else:
             answer = client.describe_stream_summary(StreamName=self._stream)
         # dict: the stubs do not know all of its members yet.
-        found: dict[str, object] = {**answer["StreamDescriptionSummary"]}
+        found: dict[str, object] = member(answer, "StreamDescriptionSummary")
         if found.get("RecordDistributionStrategy") == "AUTO":
             raise SinkError(
                 f"cannot use {self.name}: its record distribution strategy AUTO ignores"
@@ -115,14 +123,18 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
             answer = self._client.put_records(StreamARN=self._stream, Records=entries)
         else:
             answer = self._client.put_records(StreamName=self._stream, Records=entries)
+        records = answer.get("Records", ())
+        if len(records) != len(entries):
+            # Which they are is known by their places only.
+            return [UNMENTIONED] * len(entries)
         if not answer.get("FailedRecordCount"):
-            return [ACKNOWLEDGED] * len(answer["Records"])
+            return [ACKNOWLEDGED] * len(records)
         return [
             # The two codes of a record are about the shard, not about the record.
             Result(Outcome.RETRY, record["ErrorCode"])
             if record.get("ErrorCode")
             else ACKNOWLEDGED
-            for record in answer["Records"]
+            for record in records
         ]
 
 

@@ -17,7 +17,15 @@ from urllib.parse import quote
 
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .aws import AwsSink, is_arn, make_client, region_of_arn, session, size_of
+from .aws import (
+    AwsSink,
+    is_arn,
+    make_client,
+    member,
+    region_of_arn,
+    session,
+    size_of,
+)
 from .message import ATTRIBUTES, attributes, attributes_size, escaped, group_id
 from .sink import Limits, Result
 from .sqs import batch_results
@@ -78,7 +86,7 @@ class SnsSink(AwsSink["PublishBatchRequestEntryTypeDef"]):
 
     def _look(self, client: SNSClient) -> Sequence[str]:
         answer = client.get_topic_attributes(TopicArn=self._arn)
-        found = answer.get("Attributes", {})
+        found: dict[str, str] = member(answer, "Attributes")
         largest = int(found.get("MaximumMessageSize", BYTES))
         if "message_bytes" not in self._uri.options:
             self._largest = largest

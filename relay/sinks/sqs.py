@@ -23,7 +23,7 @@ from botocore.config import Config
 from ...database.aws import region_of
 from ...errors import SinkError, UsageError
 from ..event import Event
-from .aws import AwsSink, session, size_of, unusable
+from .aws import UNMENTIONED, AwsSink, member, session, size_of, unusable
 from .config import client_config
 from .message import ATTRIBUTES, attributes, attributes_size, escaped, group_id
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
@@ -110,7 +110,7 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
     def _look(self, client: SQSClient) -> Sequence[str]:
         # All, because a standard queue refuses to be asked for FifoQueue.
         answer = client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
-        found: dict[Any, str] = dict(answer.get("Attributes", {}))
+        found: dict[str, str] = member(answer, "Attributes")
         largest = int(found.get("MaximumMessageSize", self._largest))
         self._largest = min(self._largest, largest)
         if (found.get("FifoQueue") == "true") != self._is_fifo:
@@ -151,7 +151,7 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
 
 def batch_results(count: int, answer: Any) -> list[Result]:
     """Of a call of SQS or SNS, whose entries are numbered."""
-    results = [Result(Outcome.UNKNOWN, "not mentioned in the answer")] * count
+    results = [UNMENTIONED] * count
     for done in answer.get("Successful", ()):
         results[int(done["Id"])] = ACKNOWLEDGED
     for failed in answer.get("Failed", ()):

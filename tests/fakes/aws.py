@@ -51,6 +51,7 @@ from .faults import (
     Delay,
     Faults,
     Hang,
+    Intercept,
     LoseAcknowledgement,
     Reset,
     access_denied,
@@ -296,6 +297,9 @@ class FakeAws:
                     self.closing.wait(seconds)
                 case Answer(error):
                     return self._refuse(request, service, call, error)
+                case Intercept(status, body):
+                    self._finish(call, "intercepted")
+                    return Response(status, {"Content-Type": "text/plain"}, body)
                 case Reset():
                     self._finish(call, "reset")
                     return None

@@ -32,6 +32,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Hang",
+    "Intercept",
     "LoseAcknowledgement",
     "Reset",
     "Rule",
@@ -48,6 +49,14 @@ class Answer:
     """Nothing is taken; the call is answered with an error."""
 
     error: AwsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Intercept:
+    """Nothing is taken; what answers is not the service but something before it."""
+
+    status: int
+    body: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +108,9 @@ class FailEntries:
 #: What the body is called by SQS, SNS, Kinesis and EventBridge.
 _BODIES = ("MessageBody", "Message", "Data", "Detail")
 
-Fault: TypeAlias = Answer | Delay | Reset | LoseAcknowledgement | Hang | FailEntries
+Fault: TypeAlias = (
+    Answer | Intercept | Delay | Reset | LoseAcknowledgement | Hang | FailEntries
+)
 
 
 def script(

@@ -133,7 +133,8 @@ class Call:
     entries: int = 0
     accepted: int = 0
     failed: int = 0
-    #: ``answered``, ``refused``, ``reset``, ``hung`` or ``acknowledgement lost``.
+    #: ``answered``, ``refused``, ``intercepted``, ``reset``, ``hung`` or
+    #: ``acknowledgement lost``.
     outcome: str = "answered"
     #: ``Error.Code`` where the call was refused.
     code: str | None = None

@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 from fakes import faults
 from fakes.aws import FakeAws
-from fakes.faults import Answer, FailEntries, Hang, LoseAcknowledgement, Reset, body_of
+from fakes.faults import (
+    Answer,
+    FailEntries,
+    Hang,
+    Intercept,
+    LoseAcknowledgement,
+    Reset,
+    body_of,
+)
 from fakes.kinesis import Stream
 from fakes.service import AwsError
 from fakes.sns import Topic
@@ -38,6 +46,19 @@ pytestmark = pytest.mark.usefixtures("aws_account")
 EVERY_KIND = (*KINDS, *WITH_CLAIM_CHECK)
 #: Of each service.
 ONE_OF_EACH = ("sqs-fifo", "sns", "kinesis", "eventbridge")
+#: What no service answers. The word in them must not be told.
+BODIES = (
+    b"",
+    b"upstream sesame error",
+    b"<html><body>sesame</body></html>",
+    b"<!DOCTYPE html><p>sesame<br></html>",
+    b"<p>sesame \xe9t\xe9</p>",
+    b"{}",
+    b"[]",
+    b"null",
+    b'"sesame"',
+    b'{"sesame": "sesame"}',
+)
 
 
 @pytest.fixture(params=EVERY_KIND)
@@ -254,6 +275,48 @@ class TestCalls:
         events = destination.events()
         assert outcomes(sink.publish(events, always)) == "A" * 10
         assert sorted(destination.names) == sorted(e.name for e in events)
+
+    @pytest.mark.parametrize("kind", ONE_OF_EACH)
+    def test_an_answer_of_somebody_else_is_unknown_and_the_sink_goes_on(
+        self, aws: FakeAws, kind: str
+    ) -> None:
+        """A proxy's or a load balancer's, which is no XML or JSON, or of another
+        shape."""
+        destination = Destination(aws, kind)
+        sink, events = destination.open(), destination.events()
+        for status in (200, 403, 503):
+            for body in BODIES:
+                intercept = Intercept(status, body)
+                aws.faults.add(intercept, action=destination.service.send)
+                results = sink.publish(events, always)
+                assert outcomes(results) == "U" * 10, (status, body)
+                assert "sesame" not in repr(results)
+                aws.faults.clear()
+        assert destination.target.arrived == 0
+        assert outcomes(sink.publish(events, always)) == "A" * 10
+        destination.close()
+
+    def test_what_cannot_be_read_is_told_by_its_kind(self, aws: FakeAws) -> None:
+        destination = Destination(aws, "sns-fifo")
+        sink = destination.open()
+        aws.faults.add(Intercept(503, b"upstream connect error"), action="PublishBatch")
+        results = sink.publish(destination.events(), always)
+        assert set(results) == {Result(Outcome.UNKNOWN, "ResponseParserError")}
+        destination.close()
+
+    @pytest.mark.parametrize("kind", ["kinesis", "eventbridge"])
+    def test_an_answer_about_fewer_entries_than_were_sent_tells_of_none(
+        self, aws: FakeAws, kind: str
+    ) -> None:
+        """Which it tells of is known by their places only."""
+        destination = Destination(aws, kind)
+        sink = destination.open()
+        answer = b'{"FailedRecordCount": 0, "Records": [{"SequenceNumber": "1"}]}'
+        if kind == "eventbridge":
+            answer = b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}'
+        aws.faults.add(Intercept(200, answer), action=destination.service.send)
+        assert outcomes(sink.publish(destination.events(), always)) == "U" * 10
+        destination.close()
 
     @pytest.mark.parametrize("kind", ONE_OF_EACH)
     def test_it_is_never_repeated_by_the_sink_whatever_the_environment_says(

@@ -13,6 +13,7 @@ from fakes.faults import (
     Answer,
     Delay,
     FailEntries,
+    Intercept,
     LoseAcknowledgement,
     Reset,
     body_of,
@@ -120,6 +121,19 @@ class TestFaults:
         assert sum(call.failed for call in destination.sent) > 60
         assert destination.target.arrived == 600
         assert_complete_and_in_order(destination, 600)
+
+    @kinds("sns-fifo", "kinesis")
+    @pytest.mark.parametrize("status", [200, 503])
+    def test_a_page_of_a_proxy_instead_of_an_answer_ends_nothing(
+        self, box: Box, destination: Destination, status: int
+    ) -> None:
+        box.insert(40, keys=8)
+        page = Intercept(status, b"upstream connect error")
+        destination.aws.faults.add(page, calls=3, action=destination.service.send)
+        result = drain(box, destination)
+        assert result.exit_code == 0, result.output
+        assert "upstream" not in result.output
+        assert_complete_and_in_order(destination, 40)
 
     @kinds("sqs-fifo", "kinesis", "eventbridge")
     def test_a_minute_of_throttling_loses_and_repeats_nothing(

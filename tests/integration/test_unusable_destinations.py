@@ -18,14 +18,14 @@ from botocore.retries.standard import ExponentialBackoff
 from click.testing import CliRunner
 from fakes import sqs as fake_sqs
 from fakes.aws import FakeAws
-from fakes.faults import Answer, Hang
+from fakes.faults import Answer, Hang, Intercept
 from fakes.service import AwsError
 from fakes.sns import Topic
 from fakes.sqs import Queue
 from integration.destination import Destination, always, outcomes
 
 from evtrig.cli import main
-from evtrig.errors import SinkError
+from evtrig.errors import SinkError, SinkUnavailable
 
 pytestmark = pytest.mark.usefixtures("aws_account")
 
@@ -172,6 +172,31 @@ class TestAtStart:
             found = said(destination.uri)
         assert f"cannot use {destination.uri}: " in found
         assert "the network" in found
+
+    @pytest.mark.parametrize("status", [200, 503])
+    def test_somebody_else_who_answers(
+        self, destination: Destination, impatient: None, status: int
+    ) -> None:
+        """A proxy or a load balancer, say: its page is not repeated."""
+        for body in (b"upstream \xe9", b"<html>upstream</html>", b"[]", b"{}"):
+            intercept = Intercept(status, body)
+            destination.aws.faults.add(intercept, action=destination.service.look)
+            found = said(destination.uri)
+            assert f"cannot use {destination.uri}: " in found
+            assert "upstream" not in found
+            if status == 200:
+                assert "answers is not AWS" in found
+                assert "AWS_ENDPOINT_URL" in found
+            destination.aws.faults.clear()
+
+    def test_somebody_else_who_answers_while_it_is_looked_at_thoroughly(
+        self, destination: Destination
+    ) -> None:
+        sink = destination.open()
+        intercept = Intercept(200, b"[]")
+        destination.aws.faults.add(intercept, action=destination.service.send)
+        with pytest.raises(SinkUnavailable, match="answers is not AWS"):
+            sink.check(thoroughly=True)
 
     def test_a_password_in_the_endpoint_is_not_repeated(
         self,
