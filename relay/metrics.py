@@ -9,7 +9,6 @@ number here is taken from a row; a sink is known by the name of its outlet.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from .backlog import Backlog
 from .envelope import captured_at
 from .event import Event
 from .histogram import Histogram
+from .sinks.error_code import BUSY, plain
 from .sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome, Result
 
 __all__ = ["ANSWERS", "CALLS", "Metrics", "Role", "SinkCounts", "Snapshot"]
@@ -39,16 +39,6 @@ CALLS = ("acknowledged", "partly", "retry", "refused", "unknown", "unsent", "err
 FIRST = ("unknown", "retry", "oversized", "refused", "unsent")
 
 REFUSALS = (Outcome.REFUSED, Outcome.OVERSIZED)
-
-#: Error codes of calls of which AWS has taken nothing, for it was asked too often;
-#: without what services put around them. From `_THROTTLED_ERROR_CODES` in botocore 1.44
-#: (retries/standard.py), and KMS' as SQS and SNS say it. The relay need not know, for
-#: it sends again in any case; whoever counts duplicates does.
-BUSY = frozenset(
-    {"Throttling", "Throttled", "RequestThrottled", "TooManyRequests", "SlowDown"}
-    | {"ProvisionedThroughputExceeded", "RequestLimitExceeded", "LimitExceeded"}
-    | {"BandwidthLimitExceeded", "KmsThrottled", "KMSThrottling"}
-)
 
 #: Seconds for which what was measured is as good as new.
 FRESH = 1.0
@@ -383,7 +373,8 @@ def _answer(result: Result) -> str:
     if result == LEASE_RAN_OUT:
         return "unsent"
     # Before it may be whose it is: "orders: AWS.SimpleQueueService.RequestThrottled".
-    code = re.split(r"[. ]", result.reason.removesuffix("Exception"))[-1]
+    # The relay sends again in any case; whoever counts duplicates has to know.
+    code = plain(result.reason.rpartition(" ")[2])
     if result.outcome is Outcome.UNKNOWN and code in BUSY:
         return "retry"
     return result.outcome.value

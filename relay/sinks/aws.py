@@ -23,6 +23,7 @@ from ...database.aws import error_code, reason_of, region_of
 from ...errors import SinkError, SinkUnavailable
 from ..event import Event
 from .config import READ_TIMEOUT, client_config, preflight_config
+from .error_code import plain
 from .fence import Fence, LeaseRanOut
 from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 from .uri import Uri
@@ -92,16 +93,6 @@ NO_CREDENTIALS = (
     "Set AWS_PROFILE, or give this machine, container or function a role; see"
     ' "Credentials" in boto3\'s documentation.'
 )
-
-
-def plain(code: str) -> str:
-    """An error code without what surrounds it: ``KmsAccessDenied`` also for
-    ``KMS.AccessDeniedException`` and ``KMSAccessDenied``, ``NonExistentQueue`` for
-    ``AWS.SimpleQueueService.NonExistentQueue``."""
-    code = code.removesuffix("Exception")
-    if code[:3].lower() == "kms":
-        return f"Kms{code[3:].removeprefix('.')}"
-    return code.rpartition(".")[2]
 
 
 def hint_of(

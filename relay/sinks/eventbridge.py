@@ -26,6 +26,7 @@ from .aws import (
     session,
     size_of,
 )
+from .error_code import BUSY, plain
 from .message import escaped
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
@@ -42,8 +43,8 @@ CALLS = 16
 #: Characters of a detail-type.
 LONGEST_TYPE = 128
 NAME = re.compile(r"[/.\-_A-Za-z0-9]{1,256}")
-#: ErrorCode of an entry that may be taken later (PutEventsResultEntry).
-RETRYABLE = frozenset({"InternalFailure", "InternalException", "ThrottlingException"})
+#: `plain` ErrorCode of an entry that may be taken later (PutEventsResultEntry).
+RETRYABLE = BUSY | {"InternalFailure", "Internal"}
 
 UNORDERED = (
     "EventBridge keeps no order: its targets drop an event whose sequence is not above"
@@ -116,7 +117,7 @@ class EventBridgeSink(AwsSink["PutEventsRequestEntryTypeDef"]):
             if "EventId" in entry
             else Result(
                 Outcome.RETRY
-                if entry.get("ErrorCode") in RETRYABLE
+                if plain(entry.get("ErrorCode", "")) in RETRYABLE
                 else Outcome.REFUSED,
                 str(entry.get("ErrorCode", "no code")),
             )

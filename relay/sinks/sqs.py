@@ -25,6 +25,7 @@ from ...errors import SinkError, UsageError
 from ..event import Event
 from .aws import UNMENTIONED, AwsSink, member, session, size_of, unusable
 from .config import client_config
+from .error_code import BUSY, plain
 from .message import ATTRIBUTES, attributes, attributes_size, escaped, group_id
 from .sink import ACKNOWLEDGED, Limits, Outcome, Result
 from .uri import LIMITS, Uri
@@ -155,8 +156,12 @@ def batch_results(count: int, answer: Any) -> list[Result]:
     for done in answer.get("Successful", ()):
         results[int(done["Id"])] = ACKNOWLEDGED
     for failed in answer.get("Failed", ()):
-        outcome = Outcome.REFUSED if failed["SenderFault"] else Outcome.RETRY
-        results[int(failed["Id"])] = Result(outcome, failed["Code"])
+        code = failed["Code"]
+        # For being throttled SNS blames the sender, and it passes all the same: in its
+        # service model Throttled and KMSThrottling have senderFault (botocore 1.44).
+        never = failed["SenderFault"] and plain(code) not in BUSY
+        outcome = Outcome.REFUSED if never else Outcome.RETRY
+        results[int(failed["Id"])] = Result(outcome, code)
     return results
 
 

@@ -110,6 +110,32 @@ class TestEntries:
         assert len(destination.names) == len(set(destination.names))
         assert busy < set(destination.names)
 
+    @pytest.mark.parametrize(
+        ("kind", "code"),
+        [
+            ("sqs", "RequestThrottled"),
+            ("sqs-fifo", "KMS.ThrottlingException"),
+            ("sqs-fifo", "KmsThrottled"),
+            ("sns", "Throttled"),
+            ("sns-fifo", "KMSThrottling"),
+            ("kinesis", "KMSThrottlingException"),
+            ("eventbridge", "TooManyRequestsException"),
+        ],
+    )
+    def test_one_that_was_throttled_is_not_refused_whoever_is_blamed_for_it(
+        self, aws: FakeAws, kind: str, code: str
+    ) -> None:
+        destination = Destination(aws, kind)
+        sink, events = destination.open(), destination.events()
+        throttled = FailEntries(
+            code, sender_fault=True, where=lambda e: named(e, {events[3].name})
+        )
+        aws.faults.add(throttled, action=destination.service.send)
+        results = sink.publish(events, always)
+        assert outcomes(results) == "AAARAAAAAA"
+        assert results[3].reason == code
+        destination.close()
+
     def test_a_bad_one_that_fails_the_whole_call_harms_no_other(
         self, plain: Destination
     ) -> None:

@@ -56,6 +56,7 @@ class TestCalls:
             ([Result(Outcome.UNKNOWN, "S3: SlowDown")] * 2, "retry"),
             ([Result(Outcome.UNKNOWN, "audit: ThrottlingException")] * 2, "retry"),
             ([Result(Outcome.UNKNOWN, "KMS.ThrottlingException"), RETRY], "retry"),
+            ([Result(Outcome.UNKNOWN, "KMSThrottling"), RETRY], "retry"),
             ([Result(Outcome.UNKNOWN, "RequestThrottled"), UNKNOWN], "unknown"),
         ],
     )
