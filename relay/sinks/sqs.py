@@ -153,15 +153,19 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
 def batch_results(count: int, answer: Any) -> list[Result]:
     """Of a call of SQS or SNS, whose entries are numbered."""
     results = [UNMENTIONED] * count
+    numbers = {str(number): number for number in range(count)}
     for done in answer.get("Successful", ()):
-        results[int(done["Id"])] = ACKNOWLEDGED
+        if done.get("Id") in numbers:
+            results[numbers[done["Id"]]] = ACKNOWLEDGED
     for failed in answer.get("Failed", ()):
-        code = failed["Code"]
+        if failed.get("Id") not in numbers:
+            continue
+        code = failed.get("Code", "no code")
         # For being throttled SNS blames the sender, and it passes all the same: in its
         # service model Throttled and KMSThrottling have senderFault (botocore 1.44).
-        never = failed["SenderFault"] and plain(code) not in BUSY
+        never = failed.get("SenderFault") and plain(code) not in BUSY
         outcome = Outcome.REFUSED if never else Outcome.RETRY
-        results[int(failed["Id"])] = Result(outcome, code)
+        results[numbers[failed["Id"]]] = Result(outcome, code)
     return results
 
 

@@ -330,6 +330,21 @@ class TestCalls:
         assert set(results) == {Result(Outcome.UNKNOWN, "ResponseParserError")}
         destination.close()
 
+    def test_what_an_answer_says_of_entries_that_were_not_sent_is_not_heard(
+        self, aws: FakeAws
+    ) -> None:
+        destination = Destination(aws, "sqs-fifo")
+        sink = destination.open()
+        answer = {
+            "Successful": [{"Id": "0"}, {}, {"Id": "77"}, {"Id": "-1"}, {"Id": "x"}],
+            "Failed": [{"Id": "1"}, {"Code": "InternalError"}, {"Id": "78"}],
+        }
+        intercept = Intercept(200, json.dumps(answer).encode())
+        aws.faults.add(intercept, action="SendMessageBatch")
+        results = sink.publish(destination.events(), always)
+        assert outcomes(results) == "AR" + "U" * 8
+        destination.close()
+
     @pytest.mark.parametrize("kind", ["kinesis", "eventbridge"])
     def test_an_answer_about_fewer_entries_than_were_sent_tells_of_none(
         self, aws: FakeAws, kind: str
