@@ -336,15 +336,20 @@ class AwsSink(ABC, Generic[Entry]):
         """Find the entry that made the call fail; the others are innocent."""
         if len(entries) == 1:
             return [Result(Outcome.REFUSED, code)]
-        results: list[Result] = []
+        results = [Result(Outcome.UNKNOWN, code)] * len(entries)
         until = time.monotonic() + READ_TIMEOUT
-        for entry in entries:
+        for number, entry in enumerate(entries):
             if not may_send():
-                results.append(LEASE_RAN_OUT)
+                results[number] = LEASE_RAN_OUT
             elif time.monotonic() < until:
-                results += self._send([entry], may_send)
-            else:
-                results.append(Result(Outcome.UNKNOWN, code))
+                try:
+                    results[number] = self._send([entry], may_send)[0]
+                except SinkError as error:
+                    if ACKNOWLEDGED not in results:
+                        raise
+                    # What was acknowledged must be known to be; the next call says it.
+                    rest = Result(Outcome.UNKNOWN, error.message)
+                    return [*results[:number], *[rest] * (len(entries) - number)]
         return results
 
     def _unusable(self, code: str, action: str) -> SinkError:

@@ -384,6 +384,29 @@ class TestMeanwhile:
             sink.publish(destination.events()[5:], always)
         destination.close()
 
+    def test_what_was_acknowledged_alone_before_it_is_known_to_be(
+        self, destination: Destination
+    ) -> None:
+        """The call fails because of an entry; of those sent by themselves then, the
+        fourth is denied."""
+        sink, service = destination.open(), destination.service
+        faults = destination.aws.faults
+        bad = AwsError(max(type(sink).bad_entry), "one of the entries is bad")
+        faults.add(Answer(bad), action=service.send, calls=1)
+
+        def may_send() -> bool:
+            if destination.target.arrived == 3:
+                faults.add(Answer(service.denied(service.may_send)))
+            return True
+
+        results = sink.publish(destination.events(), may_send)
+        assert outcomes(results) == "AAA" + "U" * 7
+        assert destination.uri in results[9].reason
+        with pytest.raises(SinkError) as caught:
+            sink.publish(destination.events()[3:], always)
+        assert caught.value.message == results[9].reason
+        assert destination.target.arrived == 3
+
 
 def raised(destination: Destination, error: AwsError) -> SinkError:
     """What a sink raises whose calls are answered like this, of all and of the next."""
