@@ -14,6 +14,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import boto3
+from botocore.model import StructureShape
+
 from ...errors import SinkError, UsageError
 from ..event import Event
 from .aws import (
@@ -44,9 +47,21 @@ CALLS = 4
 LONGEST_KEY = 256
 NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 
+#: What tells whether partition keys count; of streams on demand only.
+STRATEGY = "RecordDistributionStrategy"
+
 REPEATS = (
     "Kinesis stores an event twice that is sent twice: consumers drop one whose"
     " sequence is not above the last one they saw of its key"
+)
+#: botocore's model of Kinesis has STRATEGY since this version, and botocore drops what
+#: its model has not.
+FIRST = "1.43.101"
+TOO_OLD = (
+    f"boto3 {boto3.__version__} is too old to tell whether the stream ignores partition"
+    " keys, so that the events of a row come into several shards: see that its record"
+    f" distribution strategy is USER_PARTITION_KEY, or install boto3 {FIRST} or newer"
+    " (in a Lambda: evtrig lambda build --with-boto3)"
 )
 
 
@@ -91,7 +106,7 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
             answer = client.describe_stream_summary(StreamName=self._stream)
         # dict: the stubs do not know all of its members yet.
         found: dict[str, object] = member(answer, "StreamDescriptionSummary")
-        if found.get("RecordDistributionStrategy") == "AUTO":
+        if found.get(STRATEGY) == "AUTO":
             raise SinkError(
                 f"cannot use {self.name}: its record distribution strategy AUTO ignores"
                 " partition keys, so the events of a row would come into several"
@@ -108,7 +123,9 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
         largest = found.get("MaxRecordSizeInKiB")
         if isinstance(largest, int) and "message_bytes" not in self._uri.options:
             self._largest = largest * 1024
-        return [REPEATS]
+        mode = found.get("StreamModeDetails")
+        is_provisioned = isinstance(mode, dict) and mode["StreamMode"] == "PROVISIONED"
+        return [REPEATS] if is_provisioned or not is_old(client) else [REPEATS, TOO_OLD]
 
     def _entry(self, event: Event) -> tuple[PutRecordsRequestEntryTypeDef, int]:
         # A lone surrogate becomes its JSON escape.
@@ -136,6 +153,13 @@ class KinesisSink(AwsSink["PutRecordsRequestEntryTypeDef"]):
             else ACKNOWLEDGED
             for record in records
         ]
+
+
+def is_old(client: KinesisClient) -> bool:
+    """Whether botocore drops STRATEGY from what Kinesis says."""
+    model = client.meta.service_model
+    summary = model.shape_for("StreamDescriptionSummary")
+    return not isinstance(summary, StructureShape) or STRATEGY not in summary.members
 
 
 def partition_key(key: str) -> str:

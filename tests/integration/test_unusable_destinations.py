@@ -5,6 +5,7 @@ The command asks the destination before it connects to the database, so these ne
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.loaders import Loader
 from botocore.retries.standard import ExponentialBackoff
 from click.testing import CliRunner
 from fakes import sqs as fake_sqs
@@ -26,6 +29,8 @@ from integration.destination import Destination, always, outcomes
 
 from evtrig.cli import main
 from evtrig.errors import SinkError, SinkUnavailable
+from evtrig.relay.sinks import make_sink
+from evtrig.relay.sinks.kinesis import STRATEGY
 
 pytestmark = pytest.mark.usefixtures("aws_account")
 
@@ -44,6 +49,19 @@ def destination(aws: FakeAws, request: pytest.FixtureRequest) -> Iterator[Destin
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore asks again as often as ever, and at once."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
+
+
+@pytest.fixture
+def old_boto3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One whose model of Kinesis does not know how a stream distributes records."""
+    name = ("kinesis", "2013-12-02", "service-2")
+    model = Loader().load_data("/".join(name))
+    del model["shapes"]["StreamDescriptionSummary"]["members"][STRATEGY]
+    folder = tmp_path.joinpath("models", *name[:2])
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text(json.dumps(model))
+    # What is found there goes before what botocore has.
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path / "models"))
 
 
 def said(uri: str, *, exit_code: int = 1) -> str:
@@ -251,6 +269,32 @@ class TestAtStart:
         assert "cannot use kinesis:orders: its record distribution strategy" in found
         assert "update-stream-record-distribution-strategy" in found
         assert destination.sent == []
+
+    @pytest.mark.parametrize("distribution", ["AUTO", "USER_PARTITION_KEY"])
+    def test_a_stream_of_which_boto3_is_too_old_to_tell_that(
+        self, aws: FakeAws, old_boto3: None, distribution: str
+    ) -> None:
+        Destination(aws, "kinesis", mode="ON_DEMAND", distribution=distribution)
+        sink = make_sink("kinesis:orders")
+        *_, notice = sink.check()
+        sink.close()
+        assert notice.startswith(f"boto3 {boto3.__version__} is too old to tell")
+        assert "--with-boto3" in notice
+
+    def test_a_stream_of_which_an_old_boto3_need_not_tell_it(
+        self, aws: FakeAws, old_boto3: None
+    ) -> None:
+        """Only streams on demand can ignore partition keys."""
+        Destination(aws, "kinesis")
+        sink = make_sink("kinesis:orders")
+        assert "too old" not in " ".join(sink.check())
+        sink.close()
+
+    def test_a_boto3_that_can_tell_says_nothing_of_it(self, aws: FakeAws) -> None:
+        Destination(aws, "kinesis", mode="ON_DEMAND")
+        sink = make_sink("kinesis:orders")
+        assert "too old" not in " ".join(sink.check())
+        sink.close()
 
     @pytest.mark.parametrize("status", ["CREATING", "DELETING"])
     def test_a_stream_that_is_not_there_yet_or_no_longer(
