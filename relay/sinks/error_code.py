@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["BUSY", "plain"]
+
+OF_KMS = re.compile(r"(?:kms\.?)+", re.IGNORECASE)
 
 #: `plain` codes of what AWS has not taken, for it was asked too often; whoever is to
 #: blame for that, it passes. From `_THROTTLED_ERROR_CODES` in botocore 1.44
@@ -19,6 +23,8 @@ def plain(code: str) -> str:
     ``KMS.AccessDeniedException`` and ``KMSAccessDenied``, ``NonExistentQueue`` for
     ``AWS.SimpleQueueService.NonExistentQueue``."""
     code = code.removesuffix("Exception")
-    if code[:3].lower() == "kms":
-        return f"Kms{code[3:].removeprefix('.')}"
+    # S3 says it twice: KMS.KMSInvalidStateException.
+    is_of_kms = OF_KMS.match(code)
+    if is_of_kms:
+        return f"Kms{code[is_of_kms.end() :]}"
     return code.rpartition(".")[2]
