@@ -112,8 +112,8 @@ class SqsSink(AwsSink["SendMessageBatchRequestEntryTypeDef"]):
         # All, because a standard queue refuses to be asked for FifoQueue.
         answer = client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
         found: dict[str, str] = member(answer, "Attributes")
-        largest = int(found.get("MaximumMessageSize", self._largest))
-        self._largest = min(self._largest, largest)
+        largest = int(found.get("MaximumMessageSize", BYTES))
+        self._largest = min(largest, self._uri.message_bytes(largest))
         if (found.get("FifoQueue") == "true") != self._is_fifo:
             raise SinkError(
                 f"cannot use {self.name}: it is"

@@ -233,6 +233,27 @@ class TestLimits:
         assert destination.target.arrived == 3
         destination.close()
 
+    @pytest.mark.parametrize("kind", ["sqs", "sqs-fifo", "sns", "kinesis"])
+    def test_what_it_takes_is_asked_anew_and_the_uri_goes_before(
+        self, aws: FakeAws, kind: str
+    ) -> None:
+        destination = Destination(aws, kind)
+        low, high, said = 2048, 200 * 1024, 4096
+        if destination.scheme == "kinesis":
+            low, high, said = 1024 * 1024, 4096 * 1024, 2048 * 1024
+        takes(destination, low)
+        sink = destination.open()
+        restricted = destination.open(message_bytes=said)
+        takes(destination, high)
+        for each in (sink, restricted):
+            each.check()
+        for size, expected in ((said, "AA"), (said + 1, "AL"), (high + 1, "LL")):
+            sent = destination.event_of(size)
+            results = [*sink.publish([sent], always)]
+            results += restricted.publish([sent], always)
+            assert outcomes(results) == expected
+        destination.close()
+
     def test_the_uri_says_how_large_a_message_may_be(self, plain: Destination) -> None:
         sink = plain.open(message_bytes=3000)
         events = [plain.event_of(3000), plain.event_of(3001, id_=2)]
@@ -542,6 +563,19 @@ def destination_word(kind: str) -> str:
     """What messages call it."""
     words = {"sqs": "queue", "sns": "topic", "kinesis": "stream", "eventbridge": "bus"}
     return words[kind.partition("-")[0]]
+
+
+def takes(destination: Destination, size: int) -> None:
+    """Have the destination take messages of so many bytes."""
+    target = destination.target
+    if isinstance(target, Stream):
+        target.max_record_kib = size // 1024
+    elif isinstance(target, Topic):
+        target.attributes["MaximumMessageSize"] = str(size)
+        target.limit = size
+    else:
+        assert isinstance(target, Queue)
+        target.attributes["MaximumMessageSize"] = str(size)
 
 
 def shrunk(destination: Destination) -> tuple[Sink, int]:
