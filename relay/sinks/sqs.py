@@ -40,7 +40,7 @@ __all__ = ["SqsSink"]
 BYTES = 1024 * 1024
 #: Calls at the same time. At 8 ms a call this is what one core of boto3 can send.
 CALLS = 16
-REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
+REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.")
 #: What a fair queue is fair between.
 FAIR = ("key", "source")
 

@@ -50,6 +50,7 @@ class TestClient:
             ("sqs.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
             ("sqs.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
             ("sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("sqs.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
             ("sqs.us-east-2.api.aws", "us-east-2"),
             ("sqs-fips.us-west-2.amazonaws.com", "us-west-2"),
             ("vpce-0a1b-2c3d.sqs.eu-west-1.vpce.amazonaws.com", "eu-west-1"),

@@ -72,6 +72,11 @@ ALLOWED_BY = {
             "arn:aws-cn:sqs:cn-north-1:123456789012:orders",
         ),
         (
+            "sqs:https://sqs.eusc-de-east-1.amazonaws.eu/123456789012/orders",
+            ("sqs:SendMessage", "sqs:GetQueueAttributes"),
+            "arn:aws-eusc:sqs:eusc-de-east-1:123456789012:orders",
+        ),
+        (
             "sns:arn:aws:sns:us-east-1:210987654321:shipped?attributes=type",
             ("sns:Publish", "sns:GetTopicAttributes"),
             "arn:aws:sns:us-east-1:210987654321:shipped",
