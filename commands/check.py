@@ -137,7 +137,7 @@ def check_destinations(routes: Routes, only: str | None) -> tuple[Finding, ...]:
     from ..triggers.check.finding import advice
 
     found = []
-    for name, uri in routes.destinations.items():
+    for name, uri in routes.used.items():
         # Not the whole URI: it may hold credentials where it is wrong, and for --ignore
         # there would be too many colons in it.
         about = name if only is None else uri.partition(":")[0]

@@ -148,7 +148,7 @@ def template(
             " EVTRIG_ROUTES.",
         )
     routes.refuse_local()
-    uris = tuple(routes.destinations.values())
+    uris = tuple(routes.used.values())
     text = render(
         format_,
         Choices(

@@ -164,7 +164,7 @@ def print_policy(
 def destinations_of(routes_path: str | None) -> tuple[str, ...]:
     if routes_path is None:
         return ()
-    return tuple(read_routes(routes_path).destinations.values())
+    return tuple(read_routes(routes_path).used.values())
 
 
 def read_here(region: str | None, account: str | None) -> Here:

@@ -50,9 +50,15 @@ class Routes:
         """Everything to one sink."""
         return cls({"sink": uri}, (Route(("sink",)),))
 
+    @property
+    def used(self) -> Mapping[str, str]:
+        """The destinations that a route names; a relay calls no other."""
+        names = {name for route in self.routes for name in route.to}
+        return {n: uri for n, uri in self.destinations.items() if n in names}
+
     def refuse_local(self) -> None:
         """Raises UsageError for a destination that a Lambda cannot have."""
-        if any(uri.startswith(LOCAL) for uri in self.destinations.values()):
+        if any(uri.startswith(LOCAL) for uri in self.used.values()):
             raise UsageError(
                 "stdout: and file: are no destinations for a Lambda",
                 hint="Its disk goes with it, and its output is its log: name one at"

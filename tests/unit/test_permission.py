@@ -283,6 +283,25 @@ def test_every_region_that_boto3_knows_can_be_one() -> None:
     assert [region for region in regions if not A_REGION.fullmatch(region)] == []
 
 
+@pytest.mark.parametrize(
+    "command", [("grants", "--aws"), ("lambda", "template", "--format", "sam")]
+)
+def test_what_no_route_names_is_not_called_and_not_allowed(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    routes = tmp_path / "routes.yml"
+    topic = "arn:aws:sns:eu-west-1:123456789012:shipped"
+    routes.write_text(
+        "version: 1\n"
+        f"destinations: {{shipped: 'sns:{topic}', old: '{QUEUE}', here: 'stdout:'}}\n"
+        "routes: [{to: shipped}]\n"
+    )
+    run = CliRunner().invoke(main, [*command, "--routes", str(routes)], env={})
+    assert run.exit_code == 0, run.output
+    assert topic in run.stdout
+    assert "sqs:" not in run.stdout
+
+
 def test_the_bucket_is_in_the_partition_of_the_destination() -> None:
     queue = "sqs:https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders"
     run = grants("--sink", queue, "--on-oversize", "s3://orders-large")
