@@ -19,7 +19,7 @@ from .backlog import Backlog
 from .envelope import captured_at
 from .event import Event
 from .histogram import Histogram
-from .sinks.error_code import BUSY, plain
+from .sinks.error_code import is_untaken
 from .sinks.sink import ACKNOWLEDGED, LEASE_RAN_OUT, Outcome, Result
 
 __all__ = ["ANSWERS", "CALLS", "Metrics", "Role", "SinkCounts", "Snapshot"]
@@ -374,8 +374,8 @@ def _answer(result: Result) -> str:
         return "unsent"
     # Before it may be whose it is: "orders: AWS.SimpleQueueService.RequestThrottled".
     # The relay sends again in any case; whoever counts duplicates has to know.
-    code = plain(result.reason.rpartition(" ")[2])
-    if result.outcome is Outcome.UNKNOWN and code in BUSY:
+    code = result.reason.rpartition(" ")[2]
+    if result.outcome is Outcome.UNKNOWN and is_untaken(code):
         return "retry"
     return result.outcome.value
 

@@ -11,7 +11,7 @@ import contextlib
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import boto3
@@ -23,7 +23,7 @@ from ...database.aws import error_code, reason_of, region_of
 from ...errors import SinkError, SinkUnavailable
 from ..event import Event
 from .config import READ_TIMEOUT, client_config, preflight_config
-from .error_code import plain
+from .error_code import HINTS, hint_of, plain
 from .fence import Fence, LeaseRanOut
 from .sink import ACKNOWLEDGED, LEASE_RAN_OUT, Limits, Outcome, Result
 from .uri import Uri
@@ -45,67 +45,12 @@ __all__ = [
 
 Entry = TypeVar("Entry")
 
-CREDENTIALS = "Check the AWS credentials: their key is unknown, disabled or of another"
-CREDENTIALS += " partition."
-CLOCK = "Check the AWS credentials, the region and this machine's clock."
-EXPIRED = (
-    "Renew the credentials: they have expired. Those of a role are renewed by"
-    " themselves; a session token in the environment is not."
-)
-GONE = "Check the {kind}'s name, the account and the region ({region} was asked)."
-KMS = "The KMS key that encrypts {where}"
-#: Error codes that no repetition mends, with what does. A code stands here without what
-#: services put around it: see `plain`. From "Common Errors" in the API references of
-#: SQS, SNS, Kinesis and EventBridge, and their service models in botocore 1.44.
-HINTS: Mapping[str, str] = {
-    "AccessDenied": "Allow {action} on {where}.",
-    "AuthorizationError": "Allow {action} on {where}.",
-    "NotAuthorized": "Allow {action} on {where}.",
-    "UnauthorizedOperation": "Allow {action} on {where}.",
-    "InvalidClientTokenId": CREDENTIALS,
-    "UnrecognizedClient": CREDENTIALS,
-    "InvalidSecurity": CREDENTIALS,
-    "InvalidAccessKeyId": CREDENTIALS,
-    "MissingAuthenticationToken": CREDENTIALS,
-    "SignatureDoesNotMatch": CLOCK,
-    "InvalidSignature": CLOCK,
-    "IncompleteSignature": CLOCK,
-    "RequestExpired": CLOCK,
-    "RequestTimeTooSkewed": CLOCK,
-    "ExpiredToken": EXPIRED,
-    "OptInRequired": "Sign the account up for the service.",
-    "QueueDoesNotExist": GONE,
-    "NonExistentQueue": GONE,
-    "InvalidAddress": GONE,
-    "NotFound": GONE,
-    "ResourceNotFound": GONE,
-    "KmsAccessDenied": "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key that"
-    " encrypts {where}, in the key's own policy too.",
-    "KmsDisabled": f"{KMS} is disabled: enable it.",
-    "KmsNotFound": f"{KMS} is gone: choose another.",
-    "KmsInvalidState": f"{KMS} is not ready for use: look at its state.",
-    "KmsInvalidKeyUsage": f"{KMS} is not one for encrypting: choose another.",
-    "KmsOptInRequired": "Sign the account up for KMS.",
-}
 #: Of an entry of which the answer to its call does not say how it fared.
 UNMENTIONED = Result(Outcome.UNKNOWN, "not mentioned in the answer")
 NO_CREDENTIALS = (
     "Set AWS_PROFILE, or give this machine, container or function a role; see"
     ' "Credentials" in boto3\'s documentation.'
 )
-
-
-def hint_of(
-    code: str, *, action: str, kind: str, where: str, region: str
-) -> str | None:
-    """What a person can do about an error that no repetition mends; None for others.
-
-    ``kind`` is what the destination is, ``where`` the one it is.
-    """
-    hint = HINTS.get(plain(code))
-    if hint is None:
-        return None
-    return hint.format(action=action, kind=kind, where=where, region=region)
 
 
 class Unreadable(Exception):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evtrig.database.aws import reason_of
-from evtrig.relay.sinks.aws import HINTS
-from evtrig.relay.sinks.error_code import BUSY, plain
+from evtrig.relay.sinks.error_code import BUSY, HINTS, plain
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,27 @@ class TestCalls:
     def test_a_call_that_raises_is_an_error(self) -> None:
         assert answered(Metrics(), UNKNOWN, is_error=True).calls == {"error": 1}
 
+    @pytest.mark.parametrize(
+        ("reason", "repeated"),
+        [
+            (
+                "cannot use sqs:https://queue: AWS.SimpleQueueService.NonExistentQueue",
+                0,
+            ),
+            ("cannot use kinesis:orders: AccessDeniedException", 0),
+            ("cannot write to s3://large/events: KMS.DisabledException", 0),
+            ("cannot use sns:arn: ServiceUnavailable", 1),
+            ("cannot use sns:arn: what answers is not AWS: ResponseParserError", 1),
+            ("", 1),
+        ],
+    )
+    def test_what_was_refused_outright_cannot_arrive_twice(
+        self, reason: str, repeated: int
+    ) -> None:
+        found = answered(Metrics(), Result(Outcome.UNKNOWN, reason), is_error=True)
+        assert (found.repeated, found.retried) == (repeated, 1)
+        assert found.calls == {"error": 1}
+
     def test_each_answer_is_counted_as_what_it_is(self) -> None:
         found = answered(
             Metrics(),
