@@ -223,10 +223,12 @@ def relay(
             f" {summary.last_reason}",
             hint="They stay in the outbox and are sent again.",
         )
-    if drain and summary.left:
+    if drain and not summary.is_drained:
         why = f": {summary.last_reason}" if summary.last_reason else ""
         raise EvtrigError(
-            f"the outbox is not empty, {summary.left} events or more are left{why}",
+            f"the outbox is not empty, {summary.left} events or more are left{why}"
+            if summary.left
+            else f"the time was over before the outbox was seen to be empty{why}",
             hint="They stay until a relay publishes them."
             + " Those that hold the others up are named above: mend what is wrong with"
             " them, or put them aside with --on-refused park-key." * summary.is_stuck,

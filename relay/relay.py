@@ -68,6 +68,8 @@ class Summary:
     last_reason: str = ""
     #: Events that were read and not published when the relay stopped.
     left: int = 0
+    #: Whether the outbox was seen to be empty then.
+    is_drained: bool = False
     #: Whether everything left waits behind an event that the sink refuses.
     is_stuck: bool = False
     #: Whether the lease was held at all.
@@ -249,6 +251,7 @@ class Relay:
             for done in hands.done(wait):
                 self._take(done, term)
         self._summary.left = len(term.scheduler)
+        self._summary.is_drained = term.is_drained
         self._summary.is_stuck = term.scheduler.is_stuck
 
     def _do(self, statement: Statement, term: Term, outbox: Outbox) -> None:

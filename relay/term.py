@@ -285,6 +285,11 @@ class Term:
         return len(self._calls)
 
     @property
+    def is_drained(self) -> bool:
+        """Whether everything that the last read could see has been done with."""
+        return self._is_idle and not self._has_events
+
+    @property
     def head(self) -> int:
         """No event that waits has a lower id, but for dead letters that were put back
         a few seconds ago."""
@@ -389,7 +394,7 @@ class Term:
             return False
         if self._options.drain:
             is_stuck = self._saw_end and self.scheduler.is_stuck
-            return is_stuck or (self._is_idle and not self._has_events)
+            return is_stuck or self.is_drained
         # Whatever is left of the one batch waits after a failure.
         return self._options.once and self._has_read and not self.scheduler.has_ready
 
