@@ -32,7 +32,6 @@ __all__ = [
     "UNMENTIONED",
     "AwsSink",
     "Unreadable",
-    "hint_of",
     "is_arn",
     "make_client",
     "member",

@@ -23,8 +23,9 @@ from ...database.aws import error_code, region_of
 from ...errors import SinkError, UsageError
 from ..envelope import abridged, members
 from ..event import Event
-from .aws import hint_of, unusable
+from .aws import unusable
 from .config import client_config
+from .error_code import hint_of
 from .fence import Fence, LeaseRanOut
 from .sink import LEASE_RAN_OUT, Limits, Outcome, Result, Sink
 

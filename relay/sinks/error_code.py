@@ -52,6 +52,8 @@ HINTS: Mapping[str, str] = {
     "InvalidAddress": GONE,
     "NotFound": GONE,
     "ResourceNotFound": GONE,
+    "TooManyEntriesInBatchRequest": "Lower the option entries of the destination: AWS"
+    " takes fewer in a call.",
     "KmsAccessDenied": "Allow kms:GenerateDataKey and kms:Decrypt on the KMS key that"
     " encrypts {where}, in the key's own policy too.",
     "KmsDisabled": f"{KMS} is disabled: enable it.",

@@ -382,6 +382,19 @@ class TestMeanwhile:
         assert destination.place in error.hint
         destination.close()
 
+    @pytest.mark.parametrize("kind", ["sqs", "sqs-fifo", "sns", "sns-fifo"])
+    def test_more_entries_than_it_takes_in_a_call(
+        self, aws: FakeAws, kind: str
+    ) -> None:
+        """Whoever sets the option believes that AWS has raised its limit."""
+        destination = Destination(aws, kind)
+        sink = destination.open(entries=11)
+        with pytest.raises(SinkError, match="TooManyEntriesInBatchRequest") as caught:
+            sink.publish(destination.events(11), always)
+        assert "the option entries" in (caught.value.hint or "")
+        assert destination.target.arrived == 0
+        destination.close()
+
     def test_credentials_that_expire(self, destination: Destination) -> None:
         expired = AwsError("ExpiredTokenException", "", code="ExpiredToken")
         error = raised(destination, expired)
