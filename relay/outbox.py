@@ -200,7 +200,7 @@ class Outbox:
             )
         if error.number == NO_SUCH_TABLE:
             # MariaDB says so of a schema that is not there too.
-            error.hint = f"{ELSEWHERE} {error.hint}"
+            error.hint = f"{error.hint} {ELSEWHERE}"
         return error
 
     def close(self) -> None:

@@ -105,6 +105,7 @@ def test_normal_sql_is_normal(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["'" * 5001, "'\\" * 5000, "-- " * 5000, "/*" * 5000])
 def test_odd_sql_is_compared_in_no_time(text: str) -> None:
-    begun = time.perf_counter()
+    # Of the processor: this machine may be busy.
+    begun = time.thread_time()
     normalize(text)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
