@@ -504,11 +504,7 @@ def test_an_output_in_another_encoding_stops_nothing_half_way(shop: User) -> Non
 def test_ctrl_c_says_what_may_be_left(
     shop: User, holder: pymysql.connections.Connection
 ) -> None:
-    process = shop.start("install", "--yes")
-    wait_for(lambda: "waits: " in shop.log(process))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
-    said = shop.log(process)
+    said = interrupted(shop)
     assert "interrupted while it was to create trigger" in said
     assert "may be captured in part" in said
     assert "run evtrig install again" in said
@@ -524,11 +520,7 @@ def test_ctrl_c_says_that_a_table_keeps_the_triggers_that_it_had(
     shop.run("install", "--yes")
     exclude_status(shop)
     holder.cursor().execute("SELECT * FROM orders")
-    process = shop.start("install", "--yes")
-    wait_for(lambda: "waits: " in shop.log(process))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
-    said = shop.log(process)
+    said = interrupted(shop)
     assert "interrupted while it was to create trigger" in said
     assert f"{shop.schema}.orders is captured all the same" in said
     assert "in part" not in said
@@ -548,11 +540,16 @@ def test_ctrl_c_while_a_trigger_is_added_to_others_says_what_may_be_left(
     name = TriggerName.of(shop.schema, "orders", "delete")
     shop.execute(f"DROP TRIGGER `{name}`")
     holder.cursor().execute("SELECT * FROM orders")
+    assert f"{shop.schema}.orders may be captured in part" in interrupted(shop)
+
+
+def interrupted(shop: User) -> str:
+    """What an install says that gets Ctrl-C while it waits for a table."""
     process = shop.start("install", "--yes")
     wait_for(lambda: "waits: " in shop.log(process))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 1
-    assert f"{shop.schema}.orders may be captured in part" in shop.log(process)
+    return shop.log(process)
 
 
 # Many steps
